@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else: the environment is made on first use.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test check bench clean
+
+help:
+	@echo "make demo [DATA=folder]  load a season, break it, find and repair the damage, check the result"
+	@echo "make test                the whole test suite"
+	@echo "make check               lint, types, import contract"
+	@echo "make bench [DATA=folder] the benchmark: a table, and JSON in bench/results"
+	@echo "make clean               remove the environment and the embedded warehouse"
+
+$(READY): pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,local,dev]'
+	@touch $(READY)
+
+setup: $(READY)
+
+demo: $(READY)
+	$(BIN)/gapless demo $(if $(DATA),--data "$(DATA)")
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m bench $(if $(DATA),--data "$(DATA)")
+
+clean:
+	-@[ ! -x $(BIN)/gapless ] || { $(BIN)/gapless stop; $(BIN)/gapless stop --home .gapless/demo; }
+	rm -rf $(VENV) .gapless

@@ -1,0 +1,63 @@
+"""Every error that Gapless raises on purpose.
+
+A message says what happened, where, with numbers, and what to try. `permanent` answers the one question that a
+caller has: can the same call succeed later without anybody changing anything? `exit_code` is what a command ends with.
+"""
+
+from __future__ import annotations
+
+
+class GaplessError(Exception):
+    """The root: anything that Gapless can explain."""
+
+    permanent = True
+    exit_code = 4
+
+
+class BadInput(GaplessError):
+    """What the caller gave cannot be used; nothing was changed."""
+
+    exit_code = 2
+
+
+class BadPipeline(BadInput):
+    """The pipeline file contradicts itself; the message names the processor and the field."""
+
+
+class RejectedFile(BadInput):
+    """A data file breaks its contract; the message names file, row, column and value. Nothing of it was loaded."""
+
+
+class Refused(GaplessError):
+    """A safety rule forbids the work; the message carries the numbers and the way to lift the rule."""
+
+    exit_code = 3
+
+
+class PlanChanged(Refused):
+    """The plan that would be applied is not the plan that was reviewed."""
+
+
+class Storm(Refused):
+    """An implausible share of what was complete looks lost; a wrong table is likelier than lost data."""
+
+
+class Halted(Refused):
+    """Healing is switched off."""
+
+
+class CannotObserve(GaplessError):
+    """The tables could not be read, so nothing is known; never the same as zero."""
+
+
+class TransientFailure(CannotObserve):
+    """The service failed in a way that passes; the same call may succeed later."""
+
+    permanent = False
+
+
+class ClaimLost(GaplessError):
+    """Another run owns these targets; its outcome will show at the next look."""
+
+    permanent = False
+    exit_code = 1

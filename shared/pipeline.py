@@ -1,0 +1,343 @@
+"""The declared pipeline: what exists, what each table should hold, and what reads what.
+
+`load_pipeline` is strict. A field that it does not know, an upstream that is not declared, a cycle, a table that two
+processors fill or a threshold that makes no sense is an error that names the processor and the field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.errors import BadPipeline
+
+DEFAULT_FILE = Path(__file__).with_name("pipeline.yaml")
+TYPES = ("STRING", "INT64", "FLOAT64", "BOOL", "DATE", "TIMESTAMP", "NUMERIC")
+# Filled by the engine in every table that it publishes to. A source has the time only: its rows are what they are.
+ENGINE_COLUMNS = {"row_hash": "INT64", "inputs_hash": "INT64", "run_id": "STRING", "processed_at": "TIMESTAMP"}
+_COLUMN = re.compile(
+    r"(?P<type>[A-Z0-9]+)(?P<size>\(\d+,\s*\d+\))?(?P<required> required)?"
+    r"(?: (?P<low>-?\d+(?:\.\d+)?)\.\.(?P<high>-?\d+(?:\.\d+)?))?(?P<stamp> stamp)?"
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.lookback)?\}")
+
+OwnDay = Literal["always", "never", "historical", "upcoming"]
+
+
+class Column(NamedTuple):
+    """One column of a table, with what an audit asks of it."""
+
+    name: str
+    type: str
+    required: bool
+    low: float | None
+    high: float | None
+    stamp: bool  # holds the time of publication: no part of the content
+
+
+def _column(name: str, text: str) -> Column:
+    match = _COLUMN.fullmatch(text.strip())
+    if not match or match["type"] not in TYPES:
+        raise ValueError(f"column {name}: '{text}' is not 'TYPE [required] [low..high] [stamp]'")
+    return Column(
+        name,
+        match["type"] + (match["size"] or "").replace(" ", ""),
+        bool(match["required"]),
+        float(match["low"]) if match["low"] else None,
+        float(match["high"]) if match["high"] else None,
+        bool(match["stamp"]),
+    )
+
+
+def _columns(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError("columns: a mapping of names to types is needed")
+    return {str(name): _column(str(name), str(text)) for name, text in value.items()}
+
+
+def _own_day(value: Any) -> Any:
+    return {True: "always", False: "never"}.get(value, value) if isinstance(value, bool) else value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+
+class Upstream(_Strict):
+    """What of another table a target reads."""
+
+    own_day: Annotated[OwnDay, BeforeValidator(_own_day)] = "never"
+    lookback_days: int = Field(0, ge=0, le=4000)
+    version: bool = True  # a change of its content makes the target stale
+
+    def reads_own_day(self, historical: bool) -> bool:
+        """Whether the target's own date is read, for a date before today or not."""
+        return self.own_day == "always" or self.own_day == ("historical" if historical else "upcoming")
+
+
+class Keys(_Strict):
+    """Which keys should exist on a date: exactly one of the forms, or one form per kind of date."""
+
+    keys_of: str | None = None
+    query: str | None = None
+    constant: dict[str, list[str]] | None = None
+    on_dates_of: str | None = None
+    historical: Keys | None = None
+    upcoming: Keys | None = None
+    match_on: tuple[str, ...] | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The processors that the form names."""
+        own = [name for name in (self.keys_of, self.on_dates_of) if name]
+        return tuple(own) + tuple(t for form in (self.historical, self.upcoming) if form for t in form.tables)
+
+
+class Processor(_Strict):
+    """Fills one table, partitioned by a civil date."""
+
+    name: str
+    alias: str = ""
+    phase: int = Field(ge=1, le=9)
+    table: str
+    date_column: str
+    key: tuple[str, ...] = Field(min_length=1)
+    columns: Annotated[dict[str, Column], BeforeValidator(_columns)]
+    run: Literal["sql", "none"] = "sql"
+    optional: bool = False
+    applies_to: Literal["all", "historical", "upcoming"] = "all"
+    due: Literal["day", "after_games"] = "day"
+    expect: Keys | None = None
+    suspect: str | None = None
+    restate: Literal["on_upstream_change", "never"] = "on_upstream_change"
+    bootstrap_days: int = Field(0, ge=0, le=366)
+    gate_pct: float = Field(90.0, gt=0, le=100)
+    warn_pct: float = Field(95.0, gt=0, le=100)
+    max_dates_per_run: int = Field(100, ge=1, le=4000)
+    upstream: dict[str, Upstream] = Field(default_factory=dict)
+    replace_by: tuple[str, ...] = ()  # a load replaces the rows of a date that agree in these STRING columns
+    topic: str | None = None  # where its completion is announced, if not on its phase's topic
+
+    @property
+    def expect_on(self) -> tuple[str, ...]:
+        """The columns by which expected and actual rows are matched."""
+        return (self.expect.match_on if self.expect else None) or self.key
+
+    @property
+    def row_hash(self) -> Literal["stored", "computed"]:
+        """Whether a row carries the hash of its content. A source's does not: who corrects it makes a new version."""
+        return "computed" if self.run == "none" else "stored"
+
+    @property
+    def dataset(self) -> str:
+        return self.table.split(".")[0]
+
+    @property
+    def engine_columns(self) -> dict[str, str]:
+        """The columns that publishing fills, with their types."""
+        return dict(ENGINE_COLUMNS) if self.row_hash == "stored" else {"processed_at": ENGINE_COLUMNS["processed_at"]}
+
+    @property
+    def content(self) -> tuple[Column, ...]:
+        """The columns that make up a row's content."""
+        return tuple(c for c in self.columns.values() if not c.stamp)
+
+    def applies(self, historical: bool) -> bool:
+        """Whether dates of that kind are this processor's business."""
+        return self.applies_to == "all" or (self.applies_to == "historical") == historical
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Every processor, in an order in which upstream comes first."""
+
+    name: str
+    timezone: ZoneInfo
+    history_start: date
+    horizon_days: int
+    calendar: str | None
+    processors: Mapping[str, Processor]
+    sql_folder: Path
+    texts: Mapping[str, str]  # the SQL files by name
+    topics: Mapping[int, str]  # per phase
+
+    def processor(self, name: str) -> Processor:
+        """A processor by name or alias; raises `BadPipeline` naming the ones that exist."""
+        found = self.processors.get(name) or self._aliases.get(name.lower())
+        if found is None:
+            known = ", ".join(f"{p.name} ({p.alias})" if p.alias else p.name for p in self.processors.values())
+            raise BadPipeline(f"there is no processor '{name}'; the pipeline '{self.name}' has {known}")
+        return found
+
+    @cached_property
+    def _aliases(self) -> dict[str, Processor]:
+        return {p.alias.lower(): p for p in self.processors.values() if p.alias}
+
+    @cached_property
+    def levels(self) -> Mapping[str, int]:
+        """How far each processor stands from the sources: the longest chain of upstreams, sources at 0."""
+        levels: dict[str, int] = {}
+        for processor in self.processors.values():
+            levels[processor.name] = 1 + max((levels[name] for name in processor.upstream), default=-1)
+        return levels
+
+    @cached_property
+    def longest_lookback(self) -> int:
+        return max((e.lookback_days for p in self.processors.values() for e in p.upstream.values()), default=0)
+
+    def select(self, processors: tuple[str, ...] = (), phases: tuple[int, ...] = ()) -> frozenset[str]:
+        """The names that a user's choice of processors and phases comes to; empty means everything."""
+        known = sorted({p.phase for p in self.processors.values()})
+        for phase in phases:
+            if phase not in known:
+                raise BadPipeline(f"there is no phase {phase}; the pipeline '{self.name}' has {known}")
+        chosen = {self.processor(name).name for name in processors}
+        return frozenset(chosen | {p.name for p in self.processors.values() if p.phase in phases})
+
+
+class _File(_Strict):
+    name: str
+    timezone: str
+    history_start: date
+    horizon_days: int = Field(1, ge=0, le=30)
+    calendar: str | None = None
+    topics: dict[int, str] = Field(default_factory=dict)
+    gate_pct: float = Field(90.0, gt=0, le=100)
+    warn_pct: float = Field(95.0, gt=0, le=100)
+    processors: dict[str, dict[str, Any]]
+
+
+def load_pipeline(path: Path | None = None) -> Pipeline:
+    """Read a pipeline file with the SQL files beside it; raises `BadPipeline` with processor and field."""
+    path = path or DEFAULT_FILE
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadPipeline(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise BadPipeline(f"{path.name}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadPipeline(f"{path.name}: a mapping with 'name', 'timezone' and 'processors' is needed")
+    return build_pipeline(raw, path.parent / "sql", path.name)
+
+
+def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipeline") -> Pipeline:
+    """Check a parsed pipeline file and return the pipeline; raises `BadPipeline`."""
+    file = _parse(_File, dict(raw), source, "")
+    try:
+        zone = ZoneInfo(file.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise BadPipeline(f"{source}: timezone: there is no time zone '{file.timezone}'") from error
+    declared: dict[str, Processor] = {}
+    for name, fields in file.processors.items():
+        if not _NAME.fullmatch(name):
+            raise BadPipeline(f"{source}: processor '{name}': a name has lower-case letters, digits and '_'")
+        defaults = {"name": name, "gate_pct": file.gate_pct, "warn_pct": file.warn_pct}
+        declared[name] = _parse(Processor, {**defaults, **fields}, source, name)
+    texts = {p.stem: p.read_text(encoding="utf-8") for p in sorted(sql_folder.glob("*.sql"))}
+    for processor in declared.values():
+        for field, problem in _problems(processor, declared, texts):
+            raise BadPipeline(f"{source}: processor '{processor.name}': {field}: {problem}")
+    _no_sharing(declared, source)
+    if file.calendar and file.calendar not in texts:
+        raise BadPipeline(f"{source}: calendar: there is no file {file.calendar}.sql in the sql folder")
+    ordered = _ordered(declared, source)
+    return Pipeline(
+        file.name,
+        zone,
+        file.history_start,
+        file.horizon_days,
+        file.calendar,
+        ordered,
+        sql_folder,
+        texts,
+        file.topics,
+    )
+
+
+def _parse(model: type[Any], fields: dict[str, Any], source: str, processor: str) -> Any:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        prefix = f"{source}: processor '{processor}'" if processor else source
+        raise BadPipeline(f"{prefix}: {where}: {what}") from error
+
+
+def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What contradicts itself in one processor, as (field, problem)."""
+    found: list[tuple[str, str]] = []
+    if not _TABLE.fullmatch(p.table):
+        found.append(("table", f"'{p.table}' is not dataset.table"))
+    if p.date_column not in p.columns:
+        found.append(("date_column", f"'{p.date_column}' is not among its columns"))
+    elif p.columns[p.date_column].type != "DATE":
+        found.append(("date_column", f"'{p.date_column}' is not a DATE"))
+    for name in (*p.key, *p.expect_on, *p.replace_by):
+        if name not in p.columns:
+            found.append(("key", f"'{name}' is not among its columns"))
+    for name in p.columns:
+        if name in ENGINE_COLUMNS:
+            found.append(("columns", f"'{name}' is filled by the engine and cannot be declared"))
+    if p.warn_pct < p.gate_pct:
+        found.append(("warn_pct", f"{p.warn_pct:g} is below gate_pct {p.gate_pct:g}: it could never warn"))
+    for name, edge in p.upstream.items():
+        if name not in declared:
+            found.append(("upstream", f"'{name}' is not declared"))
+        elif declared[name].phase > p.phase:
+            found.append(("upstream", f"'{name}' is of phase {declared[name].phase}, later than its own {p.phase}"))
+        elif edge.own_day == "never" and not edge.lookback_days:
+            found.append(("upstream", f"'{name}' needs own_day or lookback_days: nothing of it is read"))
+    if p.run == "sql" and not p.upstream:
+        found.append(("upstream", "a processor that runs reads something"))
+    for name in p.expect.tables if p.expect else ():
+        if name not in p.upstream:
+            found.append(("expect", f"'{name}' is not among its upstream"))
+    files = [p.name] if p.run == "sql" else []
+    files += [p.expect.query] if p.expect and p.expect.query else []
+    for file in files:
+        if file not in texts:
+            found.append(("run" if file == p.name else "expect", f"there is no file {file}.sql in the sql folder"))
+            continue
+        for used in sorted({match[1] for match in PLACEHOLDER.finditer(_code(texts[file]))}):
+            if used not in p.upstream:
+                found.append(("upstream", f"{file}.sql reads '{used}', which is not among its upstream"))
+    return found
+
+
+def _code(text: str) -> str:
+    return "\n".join(line.split("--")[0] for line in text.splitlines())
+
+
+def _no_sharing(declared: Mapping[str, Processor], source: str) -> None:
+    owners: dict[str, str] = {}
+    for processor in declared.values():
+        for taken in {processor.table, f"alias {processor.alias.lower()}" if processor.alias else processor.table}:
+            other = owners.setdefault(taken, processor.name)
+            if other != processor.name:
+                raise BadPipeline(f"{source}: processor '{processor.name}': {taken} belongs to '{other}' already")
+
+
+def _ordered(declared: Mapping[str, Processor], source: str) -> dict[str, Processor]:
+    sorter = TopologicalSorter({name: list(p.upstream) for name, p in declared.items()})
+    try:
+        order = {name: position for position, name in enumerate(sorter.static_order())}
+    except CycleError as error:
+        cycle = error.args[1]
+        path = " -> ".join(cycle)
+        raise BadPipeline(f"{source}: processor '{cycle[0]}': upstream: reads itself in a circle: {path}") from error
+    return dict(sorted(declared.items(), key=lambda item: (item[1].phase, order[item[0]])))
