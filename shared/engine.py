@@ -1,0 +1,160 @@
+"""Gapless in one screen: declare, observe, judge, plan, execute, observe again.
+
+An event, the hourly scan, a manual request and the command line all come here with a scope. Nothing is decided from
+what they carry; everything is decided from the tables.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from shared.errors import Halted, PlanChanged
+from shared.executor import Executor
+from shared.model import (
+    ASKS_FOR_A_RUN,
+    Action,
+    Batch,
+    Observation,
+    Outcome,
+    Plan,
+    Policy,
+    Scope,
+    Status,
+    Target,
+    Verdict,
+    Wanted,
+)
+from shared.pipeline import Pipeline
+from shared.planner import plan
+from shared.ports import Observer
+from shared.verdicts import Judgement, civil_today, judge
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at one moment, what it means, and what should be done about it."""
+
+    observation: Observation
+    judgement: Judgement
+    plan: Plan
+    at: datetime
+
+
+@dataclass
+class Report:
+    """What an apply did: the outcomes, what it left waiting, and the look afterwards."""
+
+    run_id: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    waiting: dict[Target, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    after: Look | None = None
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [o for o in self.outcomes if o.status is not Status.COMPLETE]
+
+
+@dataclass
+class Engine:
+    """Keeps one declared pipeline complete."""
+
+    pipeline: Pipeline
+    observer: Observer
+    executor: Executor
+    policy: Policy
+    clock: Callable[[], datetime]
+
+    def scan(self, scope: Scope) -> Look:
+        """Observe, judge and plan; nothing is changed."""
+        now = self.clock()
+        observation = self.observer.observe(scope, civil_today(self.pipeline, now))
+        judgement = judge(self.pipeline, observation, self.policy, scope, now)
+        return Look(observation, judgement, plan(self.pipeline, judgement, observation.ledger, self.policy, now), now)
+
+    def apply(
+        self, look: Look, reviewed: str = "", progress: Callable[[str, int], None] = lambda _text, _done: None
+    ) -> Report:
+        """Execute a plan wave by wave, and look again.
+
+        Raises `PlanChanged` when `reviewed` is another plan's checksum, `Halted` when healing is switched off. Before
+        each wave everything is judged anew on what the waves before it left: a target whose upstream did not land
+        waits, one that turns out to be complete is left alone.
+        """
+        if reviewed and reviewed != look.plan.checksum:
+            raise PlanChanged(
+                f"the plan is {look.plan.checksum} now, {reviewed} was reviewed; the tables have changed since: "
+                "review it again with: gapless plan"
+            )
+        if self.policy.halted or self.policy.report_only:
+            switch = "GAPLESS_HALT" if self.policy.halted else "GAPLESS_REPORT_ONLY"
+            raise Halted(f"nothing was run: {switch} is set; unset it to repair {look.plan.size} targets")
+        report = Report(uuid.uuid4().hex[:12])
+        observation, judgement, newest = look.observation, look.judgement, look.observation.ledger.newest_claim
+        failed: dict[str, set[date]] = {}
+        for number, wave in enumerate(look.plan.waves, 1):
+            progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(a.processor for a in wave)}", 0)
+            wanted = self._wanted(wave, judgement, failed, report)
+            ahead = [t for action in (look.plan.waves[number:] or ((),))[0] for t in action.targets]
+            today = civil_today(self.pipeline, self.clock())
+            if wanted:
+                outcomes, measured, newest = self.executor.run(
+                    wanted, newest, observation.ledger.generation, report.run_id, today, ahead, self._lifted()
+                )
+                report.outcomes += outcomes
+                for outcome in outcomes:
+                    if outcome.status is not Status.COMPLETE:
+                        failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
+                lost = {w.target for w in wanted} - {o.target for o in outcomes}
+                report.waiting.update(dict.fromkeys(lost, "another run claimed it"))
+            else:
+                measured = self.executor.measure(ahead, today) if report.outcomes else {}
+            observation = observation.updated(measured)
+            judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
+            progress(f"wave {number} of {len(look.plan.waves)} done", sum(len(a.run) for a in wave))
+        report.notes = list(self.executor.notes)
+        report.after = self.scan(look.judgement.scope)
+        return report
+
+    def price(self, plan: Plan) -> int:
+        """The bytes that a plan's runs would read, from dry runs; what waves make for each other is not there yet."""
+        today = civil_today(self.pipeline, self.clock())
+        return sum(
+            self.executor.workshop.price(Batch(action.processor, action.run, 0, 0), today)
+            for action in plan.actions
+            if action.run
+        )
+
+    def _lifted(self) -> frozenset[str]:
+        return frozenset({"force"}) if self.policy.force else frozenset()
+
+    def _wanted(
+        self, wave: Sequence[Action], judgement: Judgement, failed: Mapping[str, set[date]], report: Report
+    ) -> list[Wanted]:
+        """The targets of a wave that still ask for a run and may have it."""
+        wanted = []
+        for action in wave:
+            forced = set(action.run) if self.policy.force else set()
+            for day in sorted((*action.run, *action.recheck)):
+                target = Target(action.processor, day)
+                verdict = judgement.verdict(target)
+                if verdict not in ASKS_FOR_A_RUN and not (day in forced and verdict is Verdict.COMPLETE):
+                    if verdict is Verdict.BLOCKED:
+                        report.waiting[target] = "something upstream is still not complete"
+                    continue
+                hole = self._failed_upstream(target, failed)
+                if hole:
+                    report.waiting[target] = f"{hole} failed in this run"
+                else:
+                    wanted.append(Wanted(target, judgement.inputs_of(target), str(verdict)))
+        return wanted
+
+    def _failed_upstream(self, target: Target, failed: Mapping[str, set[date]]) -> Target | None:
+        for name, edge in self.pipeline.processors[target.processor].upstream.items():
+            for day in failed.get(name, ()):
+                if 0 <= (target.day - day).days <= edge.lookback_days:
+                    return Target(name, day)
+        return None

@@ -1,0 +1,188 @@
+"""Execute one wave: claim, stage, audit, publish, measure, record, announce, in this order and no other.
+
+Whatever happens between two of these steps, the tables hold whole partitions: old ones before the publication, new ones
+after it. What the ledger or a subscriber did not hear of, the next look finds in the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeVar
+
+from shared.errors import GaplessError
+from shared.messages import completion
+from shared.model import Batch, Outcome, Seen, Status, Target, Wanted
+from shared.pipeline import Pipeline, Processor
+from shared.ports import Bus, LedgerBook, Observer, Workshop
+
+T = TypeVar("T")
+
+
+def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
+    """Why what was staged for a date may not be published; empty when it may.
+
+    Nothing written where something is expected, rows built on missing inputs, rows that break a declared rule, a key
+    twice or keys that nobody expects are never published. Coverage below the gate is published only with `gate` False.
+    """
+    share = f"{seen.covered} of {seen.expected} expected keys ({seen.coverage_pct:.1f} %)"
+    if seen.expected and not seen.covered:
+        return f"0 of {seen.expected} expected keys were written"
+    if seen.suspect:
+        return f"{seen.suspect} of {seen.rows} rows are built on missing inputs ({processor.suspect})"
+    if seen.altered:
+        return f"{seen.altered} of {seen.rows} rows lack a required value or are out of range"
+    if seen.duplicates:
+        return f"{seen.duplicates} rows repeat a key"
+    if seen.extra:
+        return f"{seen.extra} keys are not expected on that date"
+    if gate and seen.covered < processor.gate_pct / 100 * seen.expected:
+        return f"{share}, below the gate of {processor.gate_pct:g} %"
+    return ""
+
+
+@dataclass
+class Executor:
+    """Runs waves through the ports."""
+
+    pipeline: Pipeline
+    observer: Observer
+    workshop: Workshop
+    ledger: LedgerBook
+    bus: Bus
+    clock: Callable[[], datetime]
+    parallel: int = 1
+    notes: list[str] = field(default_factory=list)  # what went wrong without hurting the data
+
+    def run(
+        self,
+        wanted: Sequence[Wanted],
+        newest: int,
+        generation: str,
+        run_id: str,
+        today: date,
+        ahead: Sequence[Target] = (),
+        lifted: frozenset[str] = frozenset(),
+    ) -> tuple[list[Outcome], Mapping[Target, Seen], int]:
+        """Work on targets that are ready; returns the outcomes, the tables as measured, and the claim's number.
+
+        The measurement covers the targets `ahead` too: what is expected of them follows from what was just written.
+        Targets that another run claimed meanwhile are left to it: they have no outcome here.
+        """
+        started = self.clock()
+        claim = self.ledger.claim(wanted, newest, generation, run_id)
+        if claim is None:
+            return [], {}, newest
+        batches = self._batches(claim.wanted, claim.number)
+        errors: dict[Target, str] = {}
+        try:
+            staged = self._each(batches, lambda b: self.workshop.stage(b, today), errors)
+            audits = self.workshop.audit(staged, today) if staged else {}
+            passing: dict[Batch, list[date]] = {}
+            for batch in staged:
+                processor = self.pipeline.processors[batch.processor]
+                for day in batch.days:
+                    target = Target(batch.processor, day)
+                    problem = fault(processor, audits[target], gate="gate" not in lifted)
+                    if problem:
+                        errors[target] = problem
+                    else:
+                        passing.setdefault(batch, []).append(day)
+            self._each(list(passing), lambda b: self.workshop.publish(b, passing[b], run_id, self.clock()), errors)
+        finally:
+            self._each(batches, self.workshop.discard, {})
+        targets = [w.target for w in claim.wanted]
+        measured = self.measure([*targets, *ahead], today)
+        outcomes = [
+            self._outcome(w, measured[w.target], errors.get(w.target, ""), claim.number, started, lifted)
+            for w in claim.wanted
+        ]
+        self.ledger.record(outcomes, run_id)
+        self._announce(outcomes, measured, run_id)
+        return outcomes, measured, claim.number
+
+    def measure(self, targets: Sequence[Target], today: date) -> Mapping[Target, Seen]:
+        """The named targets as their tables are now."""
+        if not targets:
+            return {}
+        now = self.observer.look_again(targets, today)
+        return {target: now.seen(target) or Seen(0, 0) for target in targets}
+
+    def _batches(self, wanted: Sequence[Wanted], claim: int) -> list[Batch]:
+        days: dict[str, list[date]] = {}
+        for w in wanted:
+            days.setdefault(w.target.processor, []).append(w.target.day)
+        batches: list[Batch] = []
+        for name, listed in days.items():
+            listed.sort()
+            size = self.pipeline.processors[name].max_dates_per_run
+            for start in range(0, len(listed), size):
+                batches.append(Batch(name, tuple(listed[start : start + size]), claim, len(batches)))
+        return batches
+
+    def _each(self, batches: Sequence[Batch], work: Callable[[Batch], None], errors: dict[Target, str]) -> list[Batch]:
+        """Do something with every batch; an explained failure is the batch's own and the others go on."""
+
+        def one(batch: Batch) -> str:
+            try:
+                work(batch)
+            except GaplessError as error:
+                return str(error) or type(error).__name__
+            return ""
+
+        if self.parallel > 1 and len(batches) > 1:
+            with ThreadPoolExecutor(self.parallel) as pool:
+                results = list(pool.map(one, batches))
+        else:
+            results = [one(batch) for batch in batches]
+        for batch, problem in zip(batches, results, strict=True):
+            if problem:
+                errors.update({Target(batch.processor, day): problem for day in batch.days})
+        return [batch for batch, problem in zip(batches, results, strict=True) if not problem]
+
+    def _outcome(
+        self, wanted: Wanted, seen: Seen, error: str, claim: int, started: datetime, lifted: frozenset[str]
+    ) -> Outcome:
+        """What the table holds now decides; an error explains why it is not what was wanted."""
+        processor = self.pipeline.processors[wanted.target.processor]
+        error = error or fault(processor, seen, gate="gate" not in lifted)
+        if not error:
+            status = Status.COMPLETE
+        elif seen.covered and not (seen.suspect or seen.altered or seen.duplicates):
+            status = Status.PARTIAL
+        else:
+            status = Status.FAILED
+        return Outcome(
+            wanted.target,
+            status,
+            seen.expected,
+            seen.covered,
+            claim,
+            wanted.inputs,
+            started,
+            self.clock(),
+            error,
+            seen.source,
+            True,
+            ",".join(sorted(lifted)),
+        )
+
+    def _announce(self, outcomes: Sequence[Outcome], measured: Mapping[Target, Seen], run_id: str) -> None:
+        """One message per processor. A topic that does not take it costs time, not data: the next scan looks anyway."""
+        done: dict[str, list[Target]] = {}
+        for outcome in outcomes:
+            if outcome.status is Status.COMPLETE:
+                done.setdefault(outcome.target.processor, []).append(outcome.target)
+        for name, targets in done.items():
+            processor = self.pipeline.processors[name]
+            topic = processor.topic or self.pipeline.topics.get(processor.phase)
+            if not topic:
+                continue
+            records = sum(measured[target].rows for target in targets)
+            message = completion(processor, sorted(t.day for t in targets), records, run_id, self.clock())
+            try:
+                self.bus.publish(topic, message)
+            except GaplessError as error:
+                self.notes.append(f"completion of {name} was not announced on {topic}: {error}")

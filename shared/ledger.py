@@ -1,0 +1,322 @@
+"""The ledger: append-only tables in one dataset, written by batch INSERTs, and the views that people query.
+
+Claims are numbered 1, 2, 3, … for the whole pipeline, and a claim is the INSERT of its rows under a job id made from
+its number. BigQuery accepts a job id once, so of two runs that read the same newest number only one gets the next. A
+run that wins therefore knows every claim before its own, and its number is the fence that `statements.publish` checks.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared.errors import CannotObserve, ClaimLost
+from shared.model import Claim, Outcome, Target, Wanted
+from shared.ports import Param, Scalar, Warehouse
+from shared.statements import quoted
+
+DATASET = "nba_orchestration"
+
+TABLES: dict[str, str] = {
+    # one row per claimed target; the row of claim 0 names this ledger's generation
+    "attempts": """
+  claim_number INT64 NOT NULL, run_id STRING NOT NULL, processor_name STRING NOT NULL, target_date DATE,
+  inputs_hash INT64, reason STRING, owner STRING NOT NULL, claimed_at TIMESTAMP NOT NULL,
+  lease_until TIMESTAMP NOT NULL
+) CLUSTER BY processor_name, target_date""",
+    # one row per target and attempt: what was measured in the table after the write
+    "backfill_date_outcomes": """
+  backfill_run_id STRING NOT NULL, analysis_date DATE NOT NULL, processor_name STRING NOT NULL,
+  claim_number INT64 NOT NULL, phase INT64, expected_count INT64, actual_count INT64, completeness_pct FLOAT64,
+  upstream_available BOOL, status STRING NOT NULL, data_source STRING, inputs_hash INT64, error_message STRING,
+  checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP NOT NULL
+) PARTITION BY analysis_date CLUSTER BY processor_name, status""",
+    # one row per open gap and daily report
+    "gap_history": """
+  reported_on DATE NOT NULL, gap_id STRING NOT NULL, processor_name STRING NOT NULL, target_date DATE NOT NULL,
+  verdict STRING NOT NULL, expected_count INT64, actual_count INT64, age_days FLOAT64, detail STRING,
+  reported_at TIMESTAMP NOT NULL
+) PARTITION BY reported_on CLUSTER BY processor_name""",
+    # gaps that a person declared unrecoverable; the newest row of a processor and range counts
+    "acknowledged_gaps": """
+  processor_name STRING NOT NULL, first_date DATE NOT NULL, last_date DATE NOT NULL, reason STRING NOT NULL,
+  owner STRING NOT NULL, expires_on DATE, withdrawn BOOL NOT NULL, acknowledged_at TIMESTAMP NOT NULL
+) CLUSTER BY processor_name""",
+    "cleanup_log": """
+  run_id STRING NOT NULL, table_name STRING NOT NULL, cutoff_date DATE NOT NULL, rows_before INT64,
+  rows_deleted INT64, oldest_before DATE, newest_before DATE, oldest_after DATE, newest_after DATE,
+  backup_table STRING, status STRING NOT NULL, error_message STRING, cleaned_at TIMESTAMP NOT NULL
+) PARTITION BY cutoff_date CLUSTER BY table_name""",
+    "alert_log": """
+  alert_key STRING NOT NULL, severity STRING NOT NULL, channel STRING NOT NULL, state STRING NOT NULL,
+  message STRING, sent_at TIMESTAMP NOT NULL
+) CLUSTER BY alert_key""",
+    "table_backups": """
+  backup_table STRING NOT NULL, source_table STRING NOT NULL, row_count INT64 NOT NULL, reason STRING,
+  created_at TIMESTAMP NOT NULL, expires_at TIMESTAMP
+) CLUSTER BY source_table""",
+    # what other systems' run trackers report; never believed over a table
+    "reported_runs": """
+  processor_name STRING NOT NULL, data_date DATE, run_id STRING, status STRING, started_at TIMESTAMP,
+  processed_at TIMESTAMP, phase STRING, records_processed INT64
+) PARTITION BY data_date CLUSTER BY processor_name""",
+}
+
+_OUTCOMES = f"`{DATASET}.backfill_date_outcomes`"
+VIEWS: dict[str, str] = {
+    "nba_processing.processing_metadata": f"""
+SELECT processor_name, backfill_run_id AS run_id, analysis_date, expected_count AS expected_players,
+  actual_count AS actual_players, completeness_pct AS coverage_pct, data_source,
+  IF(status = 'complete', 'COMPLETE', 'INCOMPLETE') AS status, processed_at AS created_at
+FROM {_OUTCOMES}""",
+    "nba_processing.precompute_failures": f"""
+SELECT processor_name, backfill_run_id AS run_id, analysis_date,
+  CONCAT('coverage_', CAST(analysis_date AS STRING)) AS entity_id, 'DATE' AS entity_type,
+  IF(status = 'partial', 'INCOMPLETE_COVERAGE', 'PROCESSING_ERROR') AS failure_category,
+  error_message AS failure_reason, TRUE AS can_retry, status AS failure_type, TRUE AS is_correctable,
+  expected_count AS expected_game_count, actual_count AS actual_game_count,
+  IF(EXISTS(
+    SELECT 1 FROM {_OUTCOMES} AS later
+    WHERE later.processor_name = o.processor_name AND later.analysis_date = o.analysis_date
+      AND later.status = 'complete' AND later.processed_at > o.processed_at
+  ), 'resolved', 'open') AS resolution_status, processed_at AS created_at
+FROM {_OUTCOMES} AS o WHERE status IN ('partial', 'failed')""",
+    "nba_reference.processor_run_history": f"""
+SELECT processor_name, analysis_date AS data_date, backfill_run_id AS run_id,
+  IF(status = 'complete', 'success', status) AS status, started_at, processed_at,
+  CONCAT('phase_', CAST(phase AS STRING)) AS phase, actual_count AS records_processed,
+  IF(status IN ('partial', 'failed'), status, NULL) AS failure_category,
+  IF(status = 'skipped', error_message, NULL) AS skip_reason, claim_number AS retry_attempt, error_message AS errors
+FROM {_OUTCOMES}
+UNION ALL
+SELECT processor_name, data_date, run_id, status, started_at, processed_at, phase, records_processed,
+  CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS INT64), CAST(NULL AS STRING)
+FROM `{DATASET}.reported_runs`""",
+}
+
+
+def table(name: str) -> str:
+    return f"{DATASET}.{name}"
+
+
+# The kinds of rows that `state` adds to an observation; their columns are those of `observe.COLUMNS`.
+def state() -> str:
+    """A SELECT of what the ledger adds up to: history per target, acknowledgements, the newest claim.
+
+    Reads @first, @last. A claim without an outcome is open; whether its lease still counts is decided by the reader.
+    """
+    return f"""
+SELECT 'history' AS kind, a.processor_name AS name, a.target_date AS day,
+  COUNTIF(done.last_complete IS NULL OR a.claimed_at > done.last_complete) AS a,
+  COUNTIF(o.status != 'complete' AND (done.last_complete IS NULL OR a.claimed_at > done.last_complete)) AS b,
+  ARRAY_AGG(a.inputs_hash ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS c,
+  UNIX_MICROS(MAX(IFNULL(o.processed_at, a.claimed_at))) AS d,
+  UNIX_MICROS(MAX(done.last_complete)) AS e,
+  MAX(a.claim_number) AS f,
+  UNIX_MICROS(ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)])
+    AS g,
+  CAST(NULL AS INT64) AS h, CAST(NULL AS INT64) AS i, CAST(NULL AS INT64) AS j,
+  ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, '')) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
+    AS note
+FROM {quoted(table("attempts"))} AS a
+LEFT JOIN (
+  SELECT processor_name, analysis_date, claim_number, ANY_VALUE(status) AS status, MAX(processed_at) AS processed_at,
+    ANY_VALUE(error_message) AS error_message
+  FROM {quoted(table("backfill_date_outcomes"))} WHERE analysis_date BETWEEN @first AND @last
+  GROUP BY processor_name, analysis_date, claim_number
+) AS o ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date AND o.claim_number = a.claim_number
+LEFT JOIN (
+  SELECT processor_name, analysis_date, MAX(processed_at) AS last_complete
+  FROM {quoted(table("backfill_date_outcomes"))}
+  WHERE analysis_date BETWEEN @first AND @last AND status = 'complete' GROUP BY processor_name, analysis_date
+) AS done ON done.processor_name = a.processor_name AND done.analysis_date = a.target_date
+WHERE a.target_date BETWEEN @first AND @last
+GROUP BY a.processor_name, a.target_date
+UNION ALL
+SELECT 'acknowledged', processor_name, first_date, UNIX_DATE(last_date), UNIX_DATE(expires_on),
+  UNIX_MICROS(acknowledged_at), NULL, NULL, NULL, NULL, NULL, NULL, NULL, CONCAT(reason, CODE_POINTS_TO_STRING([10]), owner)
+FROM (
+  SELECT * FROM {quoted(table("acknowledged_gaps"))} WHERE first_date <= @last AND last_date >= @first
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY processor_name, first_date, last_date ORDER BY acknowledged_at DESC) = 1
+) WHERE NOT withdrawn
+UNION ALL
+SELECT 'head', '', CAST(NULL AS DATE), MAX(claim_number), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  MIN(IF(claim_number = 0, run_id, NULL))
+FROM {quoted(table("attempts"))}"""
+
+
+def this_process() -> str:
+    """A token for the running process that another process on the same machine can check."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}/{uuid.uuid4().hex[:8]}"
+
+
+def _started(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:  # noqa: PTH123
+            return stat.read().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return "?"
+
+
+def owner_is_gone(owner: str) -> bool:
+    """Whether the process that made a claim is known to be dead: it ran on this machine, and runs no more.
+
+    So a command that was killed can be repeated at once. An owner elsewhere is never known to be dead: its lease decides.
+    """
+    host, _, rest = owner.partition("/")
+    pid, _, rest = rest.partition("/")
+    started = rest.partition("/")[0]
+    if host != socket.gethostname() or not pid.isdigit() or started in ("", "?"):
+        return False
+    return _started(int(pid)) != started
+
+
+@dataclass
+class SqlLedger:
+    """The ledger on BigQuery."""
+
+    warehouse: Warehouse
+    phases: Mapping[str, int]
+    clock: Callable[[], datetime]
+    lease: timedelta
+    owner: str
+    generation: str = ""
+
+    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim | None:
+        """Claim targets after having seen claim number `newest`; None when nothing is left to claim.
+
+        Targets that anybody claimed since then are dropped, whatever became of them: what this run knows of them is old.
+        """
+        left = tuple(wanted)
+        for _ in range(20):
+            if not left:
+                return None
+            number = newest + 1
+            try:
+                self._insert(number, left, generation, run_id)
+                return Claim(number, left)
+            except ClaimLost:
+                answer = self.warehouse.rows(
+                    f"SELECT claim_number, processor_name, target_date FROM {quoted(table('attempts'))} "
+                    "WHERE claim_number > @newest",
+                    {"newest": newest},
+                    purpose="claims",
+                )
+                taken = {Target(name, day) for _, name, day in answer.rows}
+                left = tuple(w for w in left if w.target not in taken)
+                # A number whose INSERT failed stays without rows; its job id is used up, so the next one is tried.
+                newest = max((row[0] for row in answer.rows), default=number)
+        raise ClaimLost(f"20 other claims came first while {len(left)} targets were claimed; try again later")
+
+    def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str) -> None:
+        now = self.clock()
+        rows: list[Mapping[str, Scalar | None]] = [
+            {"p": w.target.processor, "d": w.target.day, "i": w.inputs, "r": w.reason} for w in wanted
+        ]
+        # The condition is for the emulator, which accepts a job id twice but runs statements one after the other. On
+        # BigQuery the job id decides; there two such INSERTs under different ids would both see nothing and both write.
+        changed = self.warehouse.execute(
+            f"""INSERT INTO {quoted(table("attempts"))} (claim_number, run_id, processor_name, target_date, inputs_hash,
+  reason, owner, claimed_at, lease_until)
+SELECT @number, @run_id, t.p, t.d, t.i, t.r, @owner, @now, @until FROM UNNEST(@targets) AS t
+WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = @number)""",
+            {
+                "number": number,
+                "run_id": run_id,
+                "owner": self.owner,
+                "now": now,
+                "until": now + self.lease,
+                "targets": rows,
+            },
+            purpose="claim",
+            job_id=f"gapless-claim-{generation}-{number:09d}",
+        )
+        if not changed:
+            raise ClaimLost(f"claim {number} belongs to another run")
+
+    def record(self, outcomes: Sequence[Outcome], run_id: str) -> None:
+        """Append what was measured, one row per target."""
+        if not outcomes:
+            return
+        rows: list[Mapping[str, Scalar | None]] = [
+            {
+                "d": o.target.day,
+                "p": o.target.processor,
+                "c": o.claim,
+                "ph": self.phases[o.target.processor],
+                "e": o.expected,
+                "a": o.covered,
+                "pct": round(o.coverage_pct, 2),
+                "s": str(o.status),
+                "u": o.upstream_available,
+                "src": o.data_source,
+                "i": o.inputs,
+                "m": o.error,
+                "l": o.lifted,
+                "f": o.started_at,
+                "t": o.finished_at,
+            }
+            for o in outcomes
+        ]
+        self.warehouse.execute(
+            f"""INSERT INTO {quoted(table("backfill_date_outcomes"))} (backfill_run_id, analysis_date, processor_name,
+  claim_number, phase, expected_count, actual_count, completeness_pct, upstream_available, status, data_source,
+  inputs_hash, error_message, checks_lifted, started_at, processed_at)
+SELECT @run_id, r.d, r.p, r.c, r.ph, r.e, r.a, r.pct, r.u, r.s, r.src, r.i, r.m, r.l, r.f, r.t
+FROM UNNEST(@outcomes) AS r""",
+            {"run_id": run_id, "outcomes": rows},
+            purpose="outcomes",
+        )
+
+    def acknowledge(
+        self, processor: str, first: date, last: date, reason: str, owner: str, expires: date | None
+    ) -> None:
+        """Declare gaps unrecoverable until a date."""
+        params: dict[str, Param] = {
+            "p": processor,
+            "f": first,
+            "l": last,
+            "r": reason,
+            "o": owner,
+            "now": self.clock(),
+        }
+        expiry = "CAST(NULL AS DATE)"
+        if expires:
+            params["x"] = expires
+            expiry = "@x"
+        self.warehouse.execute(
+            f"INSERT INTO {quoted(table('acknowledged_gaps'))} (processor_name, first_date, last_date, reason, owner, "
+            f"expires_on, withdrawn, acknowledged_at) SELECT @p, @f, @l, @r, @o, {expiry}, FALSE, @now",
+            params,
+            purpose="acknowledge",
+        )
+
+
+def create(warehouse: Warehouse) -> None:
+    """Create what is missing of the ledger: dataset, tables, generation, views."""
+    for dataset in sorted({DATASET, *(view.split(".")[0] for view in VIEWS)}):
+        warehouse.create_dataset(dataset)
+    for name, columns in TABLES.items():
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table(name))} ({columns}", purpose="create")
+    warehouse.execute(
+        f"""INSERT INTO {quoted(table("attempts"))} (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
+SELECT 0, @generation, '', '', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP() FROM (SELECT 1)
+WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = 0)""",
+        {"generation": uuid.uuid4().hex[:12]},
+        purpose="create",
+    )
+    for name, body in VIEWS.items():
+        warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}", purpose="create")
+
+
+def generation_of(rows: Sequence[tuple[Any, ...]]) -> str:
+    """The generation in a `head` row; raises `CannotObserve` when the ledger was not created."""
+    if not rows or rows[0][-1] is None:
+        raise CannotObserve(f"the ledger in dataset {DATASET} is empty; create it with: gapless init")
+    return str(rows[0][-1])

@@ -1,0 +1,448 @@
+"""Judge: what an observation means, target by target, without asking anything more.
+
+Processors are taken upstream first, one column of dates at a time. The fingerprint of what a target reads is the XOR of
+its upstream's versions over a window, which two prefix XORs give, so the work grows with the number of targets and not
+with the length of the windows. Only targets that ask for something get a value of their own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import accumulate
+from operator import xor
+
+from shared.model import (
+    ASKS_FOR_A_RUN,
+    IS_A_GAP,
+    SETTLED,
+    Acknowledged,
+    Day,
+    Gap,
+    History,
+    Observation,
+    Policy,
+    Scope,
+    Seen,
+    Target,
+    Verdict,
+    from_micros,
+)
+from shared.pipeline import Pipeline, Processor, Upstream
+
+NOTHING = Seen(0, 0)
+# A game lasts about two and a half hours and its box score follows within the next two.
+DUE_AFTER_LAST_START = timedelta(hours=5)
+DUE_WITHOUT_START = time(6)  # on the next morning, where the schedule does not say when the last one begins
+_OPEN_FOR_DAYS = 4  # an unfinished unit keeps a date from being due no longer than this
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on every target in scope."""
+
+    scope: Scope
+    first: date
+    verdicts: Mapping[str, Sequence[Verdict | None]]  # per processor, by day from `first`; None: not a target
+    gaps: Sequence[Gap]  # work, waiting or a person is asked for
+    phantoms: Sequence[Gap]  # rows that should not be there: a clean-up is proposed
+    warnings: Sequence[Gap]  # complete, but below the warning threshold
+    inputs: Mapping[str, Sequence[int]]  # per processor and day: the fingerprint of what a run would read now
+
+    def verdict(self, target: Target) -> Verdict | None:
+        index = (target.day - self.first).days
+        column = self.verdicts.get(target.processor, ())
+        return column[index] if 0 <= index < len(column) else None
+
+    def inputs_of(self, target: Target) -> int:
+        return self.inputs[target.processor][(target.day - self.first).days]
+
+    def counts(self) -> dict[Verdict, int]:
+        """How many targets in scope have which verdict."""
+        start, end = self.scope.first, self.scope.last
+        low = max((start - self.first).days, 0)
+        high = (end - self.first).days + 1
+        total: Counter[Verdict | None] = Counter()
+        for name, column in self.verdicts.items():
+            if self.scope.processors and name not in self.scope.processors:
+                continue
+            if self.scope.dates:
+                total.update(column[i] for i in sorted((d - self.first).days for d in self.scope.dates) if 0 <= i < len(column))
+            else:
+                total.update(column[low:high])
+        return {verdict: total[verdict] for verdict in Verdict if total[verdict]}
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing in scope asks for anything."""
+        return not self.gaps
+
+
+class _Edge:
+    """One upstream of the processor being judged, as columns."""
+
+    __slots__ = ("column", "edge", "holes", "in_flight", "name", "optional", "unsettled", "versions")
+
+    def __init__(self, name: str, edge: Upstream, judged: _Judged) -> None:
+        self.name = name
+        self.edge = edge
+        self.column = judged.column
+        self.versions = judged.versions
+        self.unsettled = judged.unsettled
+        self.holes = judged.holes
+        self.in_flight = judged.in_flight
+        self.optional = judged.optional
+
+    def window(self, i: int, historical: bool) -> tuple[int, int]:
+        """The days read for day i, as a half-open range of indexes."""
+        return max(i - self.edge.lookback_days, 0), i + self.edge.reads_own_day(historical)
+
+
+class _Judged:
+    """A processor's finished column, as its downstream needs it."""
+
+    __slots__ = ("column", "holes", "in_flight", "optional", "unsettled", "verdicts", "versions")
+
+    def __init__(self, column: Sequence[Seen | None], verdicts: list[Verdict | None], optional: bool) -> None:
+        self.column = column
+        self.verdicts = verdicts
+        self.optional = optional
+        # prefix sums: [i] is about the days before i
+        self.versions = list(accumulate((seen.version if seen else 0 for seen in column), xor, initial=0))
+        self.unsettled = list(accumulate((v is not None and v not in SETTLED for v in verdicts), initial=0))
+        self.holes = list(accumulate((v in IS_A_GAP for v in verdicts), initial=0))
+        flights = [v is Verdict.IN_FLIGHT for v in verdicts]
+        self.in_flight = list(accumulate(flights, initial=0)) if any(flights) else None
+
+
+def civil_today(pipeline: Pipeline, now: datetime) -> date:
+    """The date in the pipeline's own time zone."""
+    return now.astimezone(pipeline.timezone).date()
+
+
+def judge(pipeline: Pipeline, observation: Observation, policy: Policy, scope: Scope, now: datetime) -> Judgement:
+    """The verdict on every target of an observation; gaps are listed for the targets in scope."""
+    court = _Court(pipeline, observation, policy, scope, now)
+    for processor in pipeline.processors.values():
+        if processor.name in observation.columns:
+            court.judge_column(processor)
+    return Judgement(
+        scope, observation.first, {name: judged.verdicts for name, judged in court.judged.items()},
+        court.gaps, court.phantoms, court.warnings, court.inputs,
+    )
+
+
+class _Court:
+    def __init__(
+        self, pipeline: Pipeline, observation: Observation, policy: Policy, scope: Scope, now: datetime
+    ) -> None:
+        self.pipeline = pipeline
+        self.observation = observation
+        self.policy = policy
+        self.scope = scope
+        self.now = now
+        self.length = len(observation.calendar)
+        self.days = [observation.first + timedelta(days=i) for i in range(self.length)]
+        self.today_date = civil_today(pipeline, now)
+        self.today = (self.today_date - observation.first).days  # as an index
+        self.judged: dict[str, _Judged] = {}
+        self.inputs: dict[str, list[int]] = {}
+        self.gaps: list[Gap] = []
+        self.phantoms: list[Gap] = []
+        self.warnings: list[Gap] = []
+        self.acknowledged = _by_processor(observation.ledger.acknowledged)
+        # Days of context before the scope are there to be read: their own windows are cut off, so not judged by them.
+        self.scope_start = (scope.first - observation.first).days
+
+    def judge_column(self, p: Processor) -> None:
+        """Judge all dates of one processor; its upstream was judged before."""
+        column = self.observation.columns[p.name]
+        edges = [_Edge(name, edge, self.judged[name]) for name, edge in p.upstream.items()]
+        self.inputs[p.name] = inputs = self._inputs(edges)
+        ready = self._ready(edges)
+        verdicts: list[Verdict | None] = [None] * self.length
+        gate, warn = p.gate_pct / 100, p.warn_pct / 100
+        restates = p.restate == "on_upstream_change" and p.run != "none"
+        early = self._bootstrap(p)
+        open_days = self._open_days(p)
+        acknowledged = self.acknowledged.get(p.name, ())
+        fillable: list[int] | None = None
+        low, high = self._applicable(p)
+        scoped = self._scoped(p)
+        complete, off_day = Verdict.COMPLETE, Verdict.OFF_DAY
+        for i in range(low, high):
+            seen = column[i]
+            if seen is None:
+                if ready[i] and self.observation.calendar[i] is None:
+                    verdicts[i] = off_day
+                    continue
+            elif (
+                ready[i]
+                and seen[0] == seen[1] > 0  # every expected key is covered
+                and i not in open_days
+                and not (seen[3] or seen[4] or seen[5] or seen[6])  # nothing extra, suspect, altered or double
+                and (not restates or seen[8] == inputs[i] or i < self.scope_start)
+            ):
+                verdicts[i] = complete
+                continue
+            seen = seen or NOTHING
+            verdict = self._weigh(p, i, seen, ready[i], inputs[i], edges, gate, early, open_days, restates)
+            in_scope = scoped is None or i in scoped
+            if verdict in IS_A_GAP:
+                target = Target(p.name, self.days[i])
+                verdict = self._known(p, target, verdict, seen, inputs[i], acknowledged, edges, i)
+                if in_scope and verdict in IS_A_GAP:
+                    if fillable is None:
+                        fillable = self._fillable(edges)
+                    self.gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
+            elif in_scope and verdict is Verdict.PHANTOM:
+                self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
+            elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
+                self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
+            verdicts[i] = verdict
+        self.judged[p.name] = _Judged(column, verdicts, p.optional)
+
+    # -- columns ------------------------------------------------------------------------------------------------
+
+    def _applicable(self, p: Processor) -> tuple[int, int]:
+        split = min(max(self.today, 0), self.length)
+        horizon = min(max(self.today + self.pipeline.horizon_days + 1, 0), self.length)
+        if p.applies_to == "historical":
+            return 0, split
+        return (split if p.applies_to == "upcoming" else 0), horizon
+
+    def _scoped(self, p: Processor) -> range | frozenset[int] | None:
+        """The days in scope as indexes."""
+        if self.scope.processors and p.name not in self.scope.processors:
+            return range(0)
+        if self.scope.dates:
+            return frozenset((d - self.observation.first).days for d in self.scope.dates)
+        return range(self.scope_start, (self.scope.last - self.observation.first).days + 1)
+
+    def _inputs(self, edges: Sequence[_Edge]) -> list[int]:
+        """Per day, the fingerprint of everything that a run would read."""
+        total = [0] * self.length
+        for e in edges:
+            if not e.edge.version:
+                continue
+            back = e.edge.lookback_days
+            starts = [0] * min(back, self.length) + e.versions[: max(self.length - back, 0)]
+            if e.edge.own_day in ("always", "never"):
+                ends = e.versions[1:] if e.edge.own_day == "always" else e.versions[:-1]
+            else:
+                split = min(max(self.today, 0), self.length)
+                past, future = e.versions[1 : split + 1], e.versions[split:-1]
+                if e.edge.own_day == "upcoming":
+                    past, future = e.versions[:split], e.versions[split + 1 :]
+                ends = past + future
+            total = [t ^ a ^ b for t, a, b in zip(total, starts, ends, strict=True)]
+        return total
+
+    def _ready(self, edges: Sequence[_Edge]) -> bytearray:
+        """Per day, whether everything that is read of the day itself is settled."""
+        ready = bytearray(b"\x01") * self.length
+        for e in edges:
+            if e.optional or e.edge.own_day == "never":
+                continue
+            low = self.today if e.edge.own_day == "upcoming" else 0
+            high = self.today if e.edge.own_day == "historical" else self.length
+            counts = e.unsettled
+            for i in range(min(max(low, 0), self.length), min(max(high, 0), self.length)):
+                if counts[i + 1] != counts[i]:
+                    ready[i] = 0
+        return ready
+
+    def _bootstrap(self, p: Processor) -> frozenset[int]:
+        """The days that lie inside a season's first days."""
+        if not p.bootstrap_days:
+            return frozenset()
+        return frozenset(
+            i
+            for i, day in enumerate(self.observation.calendar)
+            if day and day.opening and (self.days[i] - day.opening).days < p.bootstrap_days
+        )
+
+    def _open_days(self, p: Processor) -> frozenset[int]:
+        """The days whose units of work are not over yet, so that nothing can be asked of them."""
+        if p.due != "after_games":
+            return frozenset()
+        recent = range(max(self.today - _OPEN_FOR_DAYS, 0), self.length)
+        return frozenset(i for i in recent if (day := self.observation.calendar[i]) and not self._over(i, day))
+
+    def _over(self, i: int, day: Day) -> bool:
+        if day.final >= day.scheduled:
+            return True
+        if day.last_start:
+            return self.now >= day.last_start + DUE_AFTER_LAST_START
+        morning = datetime.combine(self.days[i] + timedelta(days=1), DUE_WITHOUT_START, self.pipeline.timezone)
+        return self.now >= morning
+
+    def _fillable(self, edges: Sequence[_Edge]) -> list[int]:
+        """Per day, when the newest thing that a run would read came into being (microseconds)."""
+        latest = [0] * self.length
+        for e in edges:
+            if e.optional:
+                continue
+            back = e.edge.lookback_days
+            changed = [seen.changed_at if seen else 0 for seen in e.column]
+            if e.edge.own_day != "never":
+                latest = [max(a, b) for a, b in zip(latest, changed, strict=True)]
+            if back:
+                latest = [max(a, b) for a, b in zip(latest, _window_max(changed, back), strict=True)]
+        return latest
+
+    # -- one target ---------------------------------------------------------------------------------------------
+
+    def _weigh(
+        self, p: Processor, i: int, seen: Seen, ready: int, inputs: int, edges: Sequence[_Edge], gate: float,
+        early: frozenset[int], open_days: frozenset[int], restates: bool,
+    ) -> Verdict:
+        """What the tables alone say of one target."""
+        if i in open_days:
+            return Verdict.NOT_DUE
+        if not ready:
+            return self._unready(i, edges)
+        day = self.observation.calendar[i]
+        if seen.expected == 0:
+            if not seen.rows and not (day and day.scheduled):
+                return Verdict.OFF_DAY
+            if i not in early and self._window_unsettled(i, edges):
+                return Verdict.BLOCKED  # what is expected follows from the window, and that is not whole
+            if seen.rows:
+                return Verdict.PHANTOM
+            return Verdict.OFF_DAY if p.run == "none" else Verdict.BOOTSTRAP
+        if i in early and not seen.rows:
+            return Verdict.BOOTSTRAP
+        if seen.covered == 0:
+            return self._waits(i, edges) or Verdict.MISSING
+        if seen.suspect or seen.altered or seen.duplicates:
+            return self._waits(i, edges) or Verdict.CONTAMINATED
+        if seen.covered < gate * seen.expected:
+            return self._waits(i, edges) or Verdict.PARTIAL
+        if restates and seen.inputs != inputs and i >= self.scope_start:
+            # Built on something else than is there now. While a part of that is being repaired it may yet come back.
+            return Verdict.BLOCKED if self._window_unsettled(i, edges) else Verdict.CONTAMINATED
+        return Verdict.PHANTOM if seen.extra else Verdict.COMPLETE
+
+    def _unready(self, i: int, edges: Sequence[_Edge]) -> Verdict:
+        verdicts = {self.judged[t.processor].verdicts[i] for t in self._own_blockers(i, edges)}
+        return Verdict.NOT_DUE if verdicts == {Verdict.NOT_DUE} else Verdict.BLOCKED
+
+    def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
+        """Blocked while another run is writing something that this one reads."""
+        for e in edges:
+            if e.in_flight:
+                start, end = e.window(i, i < self.today)
+                if e.in_flight[end] != e.in_flight[start]:
+                    return Verdict.BLOCKED
+        return None
+
+    def _window_unsettled(self, i: int, edges: Sequence[_Edge]) -> bool:
+        for e in edges:
+            if not e.optional and e.edge.version:
+                start, end = e.window(i, i < self.today)
+                if e.holes[end] != e.holes[start]:
+                    return True
+        return False
+
+    def _known(
+        self, p: Processor, target: Target, verdict: Verdict, seen: Seen, inputs: int,
+        acknowledged: Sequence[Acknowledged], edges: Sequence[_Edge], i: int,
+    ) -> Verdict:
+        """What the ledger adds: somebody is at work, a person has spoken, or trying again is pointless."""
+        for word in acknowledged:
+            if word.first <= target.day <= word.last and (word.expires is None or self.today_date <= word.expires):
+                if self._reappeared(i, edges, word):
+                    continue
+                return Verdict.ACKNOWLEDGED
+        history = self.observation.ledger.history.get(target)
+        if history is None:
+            return verdict
+        if history.lease_until and history.lease_until > self.now:
+            return Verdict.IN_FLIGHT
+        if verdict in ASKS_FOR_A_RUN and not self.policy.force and self._spent(history, inputs):
+            return Verdict.EXHAUSTED
+        return verdict
+
+    def _reappeared(self, i: int, edges: Sequence[_Edge], word: Acknowledged) -> bool:
+        """Whether something that the target reads of its own day came after the gap was given up."""
+        if word.since is None:
+            return False
+        since = int(word.since.timestamp() * 1_000_000)
+        return any(
+            e.edge.own_day != "never" and (seen := e.column[i]) is not None and seen.changed_at > since for e in edges
+        )
+
+    def _spent(self, history: History, inputs: int) -> bool:
+        """Whether the retry budget is used up; new inputs give a new one."""
+        if history.inputs != inputs:
+            return False
+        abandoned = history.attempts - history.failures
+        return history.failures >= self.policy.max_failures or abandoned >= self.policy.max_abandoned
+
+    def _gap(
+        self, p: Processor, target: Target, i: int, verdict: Verdict, seen: Seen, inputs: int,
+        edges: Sequence[_Edge], changed_at: int,
+    ) -> Gap:
+        if verdict is Verdict.BLOCKED:
+            return Gap(target, verdict, seen, inputs, None, self._blockers(i, edges))
+        since = from_micros(changed_at) if changed_at else self._midnight_after(i)
+        history = self.observation.ledger.history.get(target)
+        if history and history.last_complete and history.last_complete > since:
+            since = history.last_complete
+        detail = ""
+        if p.run == "sql" and self._window_unsettled(i, edges):
+            holes = self._window_blockers(i, edges)
+            detail = f"its look-back spans unfinished targets, {holes[0]} first"
+        if verdict is Verdict.EXHAUSTED and history:
+            detail = f"{history.attempts} attempts without the data landing; the last said: {history.last_error or 'nothing'}"
+        return Gap(target, verdict, seen, inputs, since, (), detail)
+
+    def _midnight_after(self, i: int) -> datetime:
+        return datetime.combine(self.days[i] + timedelta(days=1), time(0), self.pipeline.timezone)
+
+    def _blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
+        return self._own_blockers(i, edges) or self._window_blockers(i, edges)
+
+    def _own_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
+        return tuple(
+            Target(e.name, self.days[i])
+            for e in edges
+            if not e.optional
+            and e.edge.reads_own_day(i < self.today)
+            and e.unsettled[i + 1] != e.unsettled[i]
+        )
+
+    def _window_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
+        """The unfinished targets in the look-back windows, newest first, ten at most of each upstream."""
+        found: list[Target] = []
+        for e in edges:
+            start, end = e.window(i, i < self.today)
+            if e.optional or e.holes[end] == e.holes[start]:
+                continue
+            days = (j for j in range(end - 1, start - 1, -1) if e.holes[j + 1] != e.holes[j])
+            found += [Target(e.name, self.days[j]) for j, _ in zip(days, range(10), strict=False)]
+        return tuple(found)
+
+
+def _window_max(values: Sequence[int], back: int) -> list[int]:
+    """Per position, the largest of the `back` values before it."""
+    best: deque[int] = deque()
+    result = []
+    for i in range(len(values)):
+        while best and best[0] < i - back:
+            best.popleft()
+        result.append(values[best[0]] if best else 0)
+        while best and values[best[-1]] <= values[i]:
+            best.pop()
+        best.append(i)
+    return result
+
+
+def _by_processor(acknowledged: Sequence[Acknowledged]) -> dict[str, list[Acknowledged]]:
+    found: dict[str, list[Acknowledged]] = {}
+    for word in acknowledged:
+        found.setdefault(word.processor, []).append(word)
+    return found

@@ -1,0 +1,82 @@
+"""Stage, audit, publish on BigQuery: one job to make a batch, one to look at a wave's results, one to publish a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from shared import ledger
+from shared.model import Batch, Seen, Target
+from shared.pipeline import Pipeline
+from shared.ports import Param, Warehouse
+from shared.statements import coverage, publish, stage
+
+STAGING = "gapless_staging"
+
+
+class SqlWorkshop:
+    """The `Workshop` port on a warehouse."""
+
+    def __init__(self, warehouse: Warehouse, pipeline: Pipeline) -> None:
+        self._warehouse = warehouse
+        self._pipeline = pipeline
+
+    def stage(self, batch: Batch, today: date) -> None:
+        processor = self._pipeline.processors[batch.processor]
+        self._warehouse.execute(
+            stage(self._pipeline, processor, staging_table(batch)),
+            _dates(batch.days) | {"today": today},
+            purpose="stage",
+        )
+
+    def price(self, batch: Batch, today: date) -> int:
+        """The bytes that making this batch would read."""
+        processor = self._pipeline.processors[batch.processor]
+        return self._warehouse.price(
+            stage(self._pipeline, processor, staging_table(batch)), _dates(batch.days) | {"today": today}
+        )
+
+    def audit(self, batches: Sequence[Batch], today: date) -> Mapping[Target, Seen]:
+        parts = []
+        for number, batch in enumerate(batches):
+            processor = self._pipeline.processors[batch.processor]
+            measured = coverage(self._pipeline, processor, table=staging_table(batch), only_dates=True)
+            parts.append(f"SELECT {number} AS batch, c.* FROM (\n{measured}\n) AS c")
+        days = sorted({day for batch in batches for day in batch.days})
+        answer = self._warehouse.rows("\nUNION ALL\n".join(parts), _dates(days) | {"today": today}, purpose="audit")
+        members = [frozenset(batch.days) for batch in batches]
+        # The expectation is that of the whole wave; each batch answers for its own dates only.
+        found = {
+            Target(batches[row[0]].processor, row[1]): _seen(row) for row in answer.rows if row[1] in members[row[0]]
+        }
+        nothing = Seen(0, 0)
+        return {
+            target: found.get(target, nothing)
+            for batch in batches
+            for target in (Target(batch.processor, day) for day in batch.days)
+        }
+
+    def publish(self, batch: Batch, days: Sequence[date], run_id: str, now: datetime) -> None:
+        processor = self._pipeline.processors[batch.processor]
+        self._warehouse.execute(
+            publish(processor, staging_table(batch), ledger.table("attempts")),
+            _dates(days) | {"processor": batch.processor, "claim": batch.claim, "run_id": run_id, "now": now},
+            purpose="publish",
+        )
+
+    def discard(self, batch: Batch) -> None:
+        self._warehouse.drop(staging_table(batch))
+
+
+def staging_table(batch: Batch) -> str:
+    return f"{STAGING}.{batch.processor}_{batch.claim:09d}_{batch.part}"
+
+
+def _dates(days: Sequence[date]) -> dict[str, Param]:
+    return {"dates": list(days), "first": min(days), "last": max(days)}
+
+
+def _seen(row: tuple[Any, ...]) -> Seen:
+    expected, covered, rows, extra, suspect, unfit, duplicates = row[2:9]
+    return Seen(expected, covered, rows, extra, suspect, unfit, duplicates)
