@@ -1,0 +1,88 @@
+"""Where the pieces are put together: the one place that knows both the engine and the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared import ledger
+from shared.engine import Engine
+from shared.executor import Executor
+from shared.model import Policy, Scope
+from shared.observe import SqlObserver
+from shared.pipeline import Pipeline, load_pipeline
+from shared.ports import Bus, Warehouse
+from shared.settings import Settings
+from shared.statements import create_table
+from shared.verdicts import civil_today
+from shared.workshop import STAGING, SqlWorkshop
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class InProcessBus:
+    """Delivers messages to subscribers in this process; without any, it keeps them to be looked at."""
+
+    sent: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    subscribers: list[Callable[[str, Mapping[str, Any]], None]] = field(default_factory=list)
+
+    def publish(self, topic: str, message: Mapping[str, Any]) -> str:
+        self.sent.append((topic, message))
+        for deliver in self.subscribers:
+            deliver(topic, message)
+        return str(len(self.sent))
+
+
+@dataclass
+class Gapless:
+    """A pipeline with its warehouse, ready to work."""
+
+    pipeline: Pipeline
+    warehouse: Warehouse
+    bus: Bus
+    settings: Settings
+    clock: Callable[[], datetime] = utcnow
+
+    def engine(self, policy: Policy) -> Engine:
+        """The engine under a policy; switches in the environment hold for every caller."""
+        policy = replace(
+            policy,
+            report_only=policy.report_only or self.settings.report_only,
+            halted=policy.halted or self.settings.halted,
+        )
+        phases = {p.name: p.phase for p in self.pipeline.processors.values()}
+        book = ledger.SqlLedger(self.warehouse, phases, self.clock, policy.lease, ledger.this_process())
+        observer = SqlObserver(self.warehouse, self.pipeline)
+        workshop = SqlWorkshop(self.warehouse, self.pipeline)
+        executor = Executor(self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2)
+        return Engine(self.pipeline, observer, executor, policy, self.clock)
+
+    def everything(self) -> Scope:
+        """From the first day of history to the horizon."""
+        today = civil_today(self.pipeline, self.clock())
+        return Scope(self.pipeline.history_start, today + timedelta(days=self.pipeline.horizon_days))
+
+    def create(self) -> None:
+        """Create every dataset, table and view that is missing; what is there stays as it is."""
+        datasets = {p.dataset for p in self.pipeline.processors.values()} | {STAGING}
+        for dataset in sorted(datasets):
+            self.warehouse.create_dataset(dataset)
+        for processor in self.pipeline.processors.values():
+            self.warehouse.execute(create_table(processor), purpose="create")
+        ledger.create(self.warehouse)
+
+
+def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gapless:
+    """Gapless on the warehouse that the settings name; the embedded one is started when it is not running."""
+    if settings.local:
+        from shared import local  # the embedded warehouse is an extra: the cloud does not have it
+
+        settings = replace(settings, emulator=local.start(settings.home, settings.project))
+    from shared.gcp import BigQueryWarehouse  # Google's libraries take most of a cold start: only when needed
+
+    return Gapless(load_pipeline(settings.pipeline), BigQueryWarehouse(settings), InProcessBus(), settings, clock)
