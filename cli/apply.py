@@ -1,0 +1,47 @@
+"""gapless apply"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli.options import choose, print_json, scoped
+from cli.present import report_as_json, show_look, show_report
+from cli.progress import steps
+from shared.engine import Engine, Look, Report
+from shared.model import Policy
+
+
+@click.command("apply")
+@click.option("--checksum", default="", help="Apply only the plan with this checksum; refuse any other.")
+@click.option("--force", is_flag=True, help="Run what is in scope even where it is complete or exhausted.")
+@click.option("--lift-storm", is_flag=True, help="Repair even where an implausible share looks lost.")
+@scoped
+def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> None:
+    """Repair what asks for a run, in dependency order, and look again.
+
+    Without dates, gaps that could have been filled for more than 30 days are left to a person; naming dates lifts that.
+    """
+    chosen = choose(**options)
+    engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
+    look = engine.scan(chosen.scope)
+    report = apply_with_progress(engine, look, checksum, quiet=chosen.as_json)
+    after = report.after or look
+    if chosen.as_json:
+        print_json(report_as_json(chosen.gapless.pipeline, report) | {"checksum": look.plan.checksum})
+    else:
+        console = Console()
+        show_report(console, report)
+        show_look(console, chosen.gapless.pipeline, after, calendar=False)
+        if after.judgement.complete:
+            console.print("[green]Complete: nothing asks for anything.[/green]")
+    sys.exit(0 if after.judgement.complete and not report.failed else 1)
+
+
+def apply_with_progress(engine: Engine, look: Look, checksum: str = "", *, quiet: bool = False) -> Report:
+    """Apply a plan under a progress bar."""
+    with steps("repairing", look.plan.size, quiet=quiet) as step:
+        return engine.apply(look, checksum, step)

@@ -1,0 +1,69 @@
+"""The `gapless` command: one module per subcommand, errors as one clear sentence, documented exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from shared.errors import GaplessError
+
+# Loaded when called, so that --help is instant.
+COMMANDS = {
+    "init": "cli.init",
+    "load": "cli.load",
+    "scan": "cli.scan",
+    "plan": "cli.plan",
+    "apply": "cli.apply",
+    "explain": "cli.explain",
+    "demo": "cli.demo",
+    "stop": "cli.stop",
+}
+HELP = """Keep a date-partitioned pipeline complete: find what is missing, partial or built on bad data, and repair it.
+
+\b
+Exit codes:
+  0  complete: nothing asks for anything
+  1  gaps (or a repair that did not land)
+  2  wrong use: an option, a date, a file
+  3  refused for safety; the message has the numbers
+  4  could not observe: the tables could not be read
+"""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        return importlib.import_module(module).command if module else None
+
+
+@click.group(cls=_Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gapless")
+def gapless() -> None:
+    """The root of all commands."""
+
+
+def main() -> None:
+    """Run a command; what Gapless can explain is printed as one sentence."""
+    try:
+        code = gapless(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        click.echo("stopped", err=True)
+        code = 1
+    except GaplessError as error:
+        click.echo(f"gapless: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
