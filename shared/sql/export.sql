@@ -6,6 +6,7 @@
 --
 -- Entries are ordered by game and player, so that the same rows give the same bytes. Both documents are written even when
 -- their array is empty: a reader can tell "nothing to say" from "not exported". record_count is the length of the array.
+-- Every field of a STRUCT is named, `x AS x`: the emulator loses the name of a plain column inside ARRAY_AGG.
 
 WITH appearances AS (
   SELECT
@@ -40,24 +41,24 @@ results AS (
     game_date,
     COUNT(*) AS record_count,
     TO_JSON_STRING(STRUCT(
-      game_date,
+      game_date AS game_date,
       'results' AS export_type,
       COUNT(*) AS record_count,
       ARRAY_AGG(STRUCT(
-        game_id,
-        player_lookup,
-        player_full_name,
-        team_abbr,
-        opponent_team_abbr,
-        home_game,
-        win_flag,
-        minutes_played,
-        points,
-        rebounds,
-        assists,
-        steals,
-        blocks,
-        turnovers
+        game_id AS game_id,
+        player_lookup AS player_lookup,
+        player_full_name AS player_full_name,
+        team_abbr AS team_abbr,
+        opponent_team_abbr AS opponent_team_abbr,
+        home_game AS home_game,
+        win_flag AS win_flag,
+        minutes_played AS minutes_played,
+        points AS points,
+        rebounds AS rebounds,
+        assists AS assists,
+        steals AS steals,
+        blocks AS blocks,
+        turnovers AS turnovers
       ) ORDER BY game_id, player_lookup) AS players)) AS payload
   FROM appearances
   WHERE is_active
@@ -99,21 +100,21 @@ predictions AS (
     game_date,
     COUNT(*) AS record_count,
     TO_JSON_STRING(STRUCT(
-      game_date,
+      game_date AS game_date,
       'predictions' AS export_type,
       COUNT(*) AS record_count,
       ARRAY_AGG(STRUCT(
-        game_id,
-        player_lookup,
-        system_id,
-        team_abbr,
-        opponent_team_abbr,
-        predicted_points,
-        current_points_line,
-        confidence_score,
-        recommendation,
-        actual_points,
-        prediction_correct
+        game_id AS game_id,
+        player_lookup AS player_lookup,
+        system_id AS system_id,
+        team_abbr AS team_abbr,
+        opponent_team_abbr AS opponent_team_abbr,
+        predicted_points AS predicted_points,
+        current_points_line AS current_points_line,
+        confidence_score AS confidence_score,
+        recommendation AS recommendation,
+        actual_points AS actual_points,
+        prediction_correct AS prediction_correct
       ) ORDER BY game_id, player_lookup, system_id) AS predictions)) AS payload
   FROM graded_predictions
   GROUP BY game_date

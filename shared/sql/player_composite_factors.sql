@@ -8,8 +8,8 @@
 -- All scores are integers 0..100, 50 is average.
 -- days_rest                whole days off since his latest game: 0 is a back-to-back; NULL without one in the look-back
 -- games_in_last_7_days, minutes_in_last_7_days   the 7 days before the date
--- fatigue_score            100 is fresh. Minus 20 on a back-to-back, minus 10 for each game above 2 in the last 7 days, minus
---                          1 for each 3 minutes above 80 in them (80: two full games of a starter and a half).
+-- fatigue_score            100 is fresh. Minus 20 on a back-to-back, minus 10 for each game above 2 in the last 7 days,
+--                          minus 1 for each 3 minutes above 80 in them (80: two full games of a starter and a half).
 -- opponent_strength_score  1..100: 50 + 4 * (mean defensive rating of all teams - the opponent's), so 100 is a defence that
 --                          allows 12.5 points per 100 possessions less than average. Ratings drift by era, their spread
 --                          hardly does. 50 when the opponent has no row because it has played fewer than 5 games.
@@ -21,13 +21,13 @@
 -- usage_score              2.5 * mean usage rate of his last 10 games: 20 % (one of five) gives 50. 50 when unknown.
 -- pace_score               50 + 5 * (mean pace of both teams' last 10 games - mean pace of all games in the look-back).
 --                          50 when unknown.
--- composite_score          20 % fatigue, 25 % (100 - opponent strength), 25 % matchup, 20 % usage, 10 % pace: higher is better
---                          for the player. A missing strength (0) counts as 50 here.
+-- composite_score          20 % fatigue, 25 % (100 - opponent strength), 25 % matchup, 20 % usage, 10 % pace: higher is
+--                          better for the player. A missing strength (0) counts as 50 here.
 -- all_upstreams_ready      opponent defence, shot zones and both paces were all there
 --
 -- Method: "the last 10 games before a date" is the difference of two running totals: up to the date (`before`) and up to the
--- game that has just dropped out, found by its number (none when nothing has). Totals are integers (tenths), so the result does not depend on how
--- many other dates are computed with it.
+-- game that has just dropped out, found by its number (none when nothing has). Totals are integers (tenths), so the result
+-- does not depend on how many other dates are computed with it.
 
 WITH timeline AS (
   SELECT

@@ -6,7 +6,8 @@
 --           than any season); of these the last 5 or 10 where the name says so. Followed by universal_player_id.
 --
 -- points_avg_*, minutes_avg_*   per game
--- points_std_last_10            sample standard deviation of points, from integer sums: SQRT((n * SUM(x^2) - SUM(x)^2) / (n (n - 1)))
+-- points_std_last_10            sample standard deviation of points, from integer sums:
+--                               SQRT((n * SUM(x^2) - SUM(x)^2) / (n * (n - 1)))
 -- usage_rate_last_10            mean usage rate of those of the 10 games that have one
 -- primary_scoring_zone          from player_shot_zone_analysis; shot_zone_data_available says whether it had a row
 -- fatigue_score                 from player_composite_factors
