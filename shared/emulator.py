@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from typing import Any
 
@@ -13,6 +14,9 @@ def main() -> None:
     """Run the server in this process; its arguments are those of the `bqemulator` command."""
     from duckdb_extensions import import_extension
 
+    # Syntax trees are millions of small objects that live as long as a statement; the default thresholds make the
+    # garbage collector walk all of them again and again, for half of the time that a translation takes.
+    gc.set_threshold(100_000, 50, 100)
     import_extension("spatial")  # the emulator insists on it; this copies it out of the package, nothing is downloaded
     _parse_once()
     from bqemulator.cli import main as serve

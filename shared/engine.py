@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from shared.errors import Halted, PlanChanged
 from shared.executor import Executor
@@ -31,6 +31,9 @@ from shared.pipeline import Pipeline
 from shared.planner import plan
 from shared.ports import Observer
 from shared.verdicts import Judgement, civil_today, judge
+
+
+_NOTHING_EXPECTED = frozenset({Verdict.BOOTSTRAP, Verdict.OFF_DAY, Verdict.PHANTOM})
 
 
 @dataclass(frozen=True)
@@ -95,25 +98,24 @@ class Engine:
         report = Report(uuid.uuid4().hex[:12])
         observation, judgement, newest = look.observation, look.judgement, look.observation.ledger.newest_claim
         failed: dict[str, set[date]] = {}
+        taken: frozenset[Target] = frozenset()  # claimed by other runs since the look
         for number, wave in enumerate(look.plan.waves, 1):
             progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(a.processor for a in wave)}", 0)
-            wanted = self._wanted(wave, judgement, failed, report)
-            ahead = [t for action in (look.plan.waves[number:] or ((),))[0] for t in action.targets]
+            wanted = self._wanted(wave, judgement, failed, taken, report)
             today = civil_today(self.pipeline, self.clock())
             if wanted:
-                outcomes, measured, newest = self.executor.run(
-                    wanted, newest, observation.ledger.generation, report.run_id, today, ahead, self._lifted()
+                outcomes, measured, claim = self.executor.run(
+                    wanted, newest, observation.ledger.generation, report.run_id, today, self._lifted()
                 )
+                newest, taken = claim.number, taken | claim.others
                 report.outcomes += outcomes
                 for outcome in outcomes:
                     if outcome.status is not Status.COMPLETE:
                         failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
                 lost = {w.target for w in wanted} - {o.target for o in outcomes}
                 report.waiting.update(dict.fromkeys(lost, "another run claimed it"))
-            else:
-                measured = self.executor.measure(ahead, today) if report.outcomes else {}
-            observation = observation.updated(measured)
-            judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
+                observation = observation.updated(measured)
+                judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
             progress(f"wave {number} of {len(look.plan.waves)} done", sum(len(a.run) for a in wave))
         report.notes = list(self.executor.notes)
         report.after = self.scan(look.judgement.scope)
@@ -132,29 +134,44 @@ class Engine:
         return frozenset({"force"}) if self.policy.force else frozenset()
 
     def _wanted(
-        self, wave: Sequence[Action], judgement: Judgement, failed: Mapping[str, set[date]], report: Report
+        self,
+        wave: Sequence[Action],
+        judgement: Judgement,
+        failed: Mapping[str, set[date]],
+        taken: frozenset[Target],
+        report: Report,
     ) -> list[Wanted]:
         """The targets of a wave that still ask for a run and may have it."""
         wanted = []
+        today = civil_today(self.pipeline, self.clock())
         for action in wave:
             forced = set(action.run) if self.policy.force else set()
             for day in sorted((*action.run, *action.recheck)):
                 target = Target(action.processor, day)
                 verdict = judgement.verdict(target)
+                if verdict in _NOTHING_EXPECTED and day in action.run:
+                    # So it was before the waves that this one waited for; what is expected now, the audit will say.
+                    verdict = Verdict.MISSING
                 if verdict not in ASKS_FOR_A_RUN and not (day in forced and verdict is Verdict.COMPLETE):
                     if verdict is Verdict.BLOCKED:
                         report.waiting[target] = "something upstream is still not complete"
                     continue
-                hole = self._failed_upstream(target, failed)
-                if hole:
+                hole = self._failed_upstream(target, failed, day < today)
+                if target in taken:
+                    report.waiting[target] = "another run claimed it"
+                elif hole:
                     report.waiting[target] = f"{hole} failed in this run"
                 else:
                     wanted.append(Wanted(target, judgement.inputs_of(target), str(verdict)))
         return wanted
 
-    def _failed_upstream(self, target: Target, failed: Mapping[str, set[date]]) -> Target | None:
+    def _failed_upstream(self, target: Target, failed: Mapping[str, set[date]], historical: bool) -> Target | None:
+        """What the target reads and may not do without, if this run could not make it."""
         for name, edge in self.pipeline.processors[target.processor].upstream.items():
-            for day in failed.get(name, ()):
-                if 0 <= (target.day - day).days <= edge.lookback_days:
-                    return Target(name, day)
+            broken = failed.get(name)
+            if not broken or self.pipeline.processors[name].optional:
+                continue
+            for back in range(0 if edge.reads_own_day(historical) else 1, edge.lookback_days + 1):
+                if target.day - timedelta(days=back) in broken:
+                    return Target(name, target.day - timedelta(days=back))
         return None

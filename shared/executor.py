@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from shared.errors import GaplessError
 from shared.messages import completion
-from shared.model import Batch, Outcome, Seen, Status, Target, Wanted
+from shared.model import Batch, Claim, Outcome, Seen, Status, Target, Wanted
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Bus, LedgerBook, Observer, Workshop
 
@@ -36,7 +36,7 @@ def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
         return f"{seen.altered} of {seen.rows} rows lack a required value or are out of range"
     if seen.duplicates:
         return f"{seen.duplicates} rows repeat a key"
-    if seen.extra:
+    if seen.extra and processor.restate != "never":
         return f"{seen.extra} keys are not expected on that date"
     if gate and seen.covered < processor.gate_pct / 100 * seen.expected:
         return f"{share}, below the gate of {processor.gate_pct:g} %"
@@ -63,18 +63,16 @@ class Executor:
         generation: str,
         run_id: str,
         today: date,
-        ahead: Sequence[Target] = (),
         lifted: frozenset[str] = frozenset(),
-    ) -> tuple[list[Outcome], Mapping[Target, Seen], int]:
-        """Work on targets that are ready; returns the outcomes, the tables as measured, and the claim's number.
+    ) -> tuple[list[Outcome], Mapping[Target, Seen], Claim]:
+        """Work on targets that are ready; returns the outcomes, the tables as measured, and the claim.
 
-        The measurement covers the targets `ahead` too: what is expected of them follows from what was just written.
         Targets that another run claimed meanwhile are left to it: they have no outcome here.
         """
         started = self.clock()
         claim = self.ledger.claim(wanted, newest, generation, run_id)
-        if claim is None:
-            return [], {}, newest
+        if not claim.wanted:
+            return [], {}, claim
         batches = self._batches(claim.wanted, claim.number)
         errors: dict[Target, str] = {}
         try:
@@ -94,21 +92,15 @@ class Executor:
         finally:
             self._each(batches, self.workshop.discard, {})
         targets = [w.target for w in claim.wanted]
-        measured = self.measure([*targets, *ahead], today)
+        now_there = self.observer.look_again(targets, today)
+        measured = {target: now_there.seen(target) or Seen(0, 0) for target in targets}
         outcomes = [
             self._outcome(w, measured[w.target], errors.get(w.target, ""), claim.number, started, lifted)
             for w in claim.wanted
         ]
         self.ledger.record(outcomes, run_id)
         self._announce(outcomes, measured, run_id)
-        return outcomes, measured, claim.number
-
-    def measure(self, targets: Sequence[Target], today: date) -> Mapping[Target, Seen]:
-        """The named targets as their tables are now."""
-        if not targets:
-            return {}
-        now = self.observer.look_again(targets, today)
-        return {target: now.seen(target) or Seen(0, 0) for target in targets}
+        return outcomes, measured, claim
 
     def _batches(self, wanted: Sequence[Wanted], claim: int) -> list[Batch]:
         days: dict[str, list[date]] = {}

@@ -7,6 +7,7 @@ run that wins therefore knows every claim before its own, and its number is the 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import uuid
@@ -17,7 +18,7 @@ from typing import Any
 
 from shared.errors import CannotObserve, ClaimLost
 from shared.model import Claim, Outcome, Target, Wanted
-from shared.ports import Param, Scalar, Warehouse
+from shared.ports import Param, Warehouse
 from shared.statements import quoted
 
 DATASET = "nba_orchestration"
@@ -104,42 +105,56 @@ def table(name: str) -> str:
     return f"{DATASET}.{name}"
 
 
-# The kinds of rows that `state` adds to an observation; their columns are those of `observe.COLUMNS`.
 def state() -> str:
-    """A SELECT of what the ledger adds up to: history per target, acknowledgements, the newest claim.
+    """A SELECT of what the ledger adds up to; its columns are those of `observe.statement`.
 
-    Reads @first, @last. A claim without an outcome is open; whether its lease still counts is decided by the reader.
+    Rows of kind `history` are targets whose newest attempt did not land or is still open; whether its lease counts is
+    decided by the reader. Rows of kind `landed` are the quiet rest: the dates of one processor and claim as one list of
+    days since 1970, because most of a pipeline is quiet. Then acknowledgements, and the newest claim. Reads @first, @last.
     """
+    nulls = ", ".join(["NULL"] * 8)
     return f"""
-SELECT 'history' AS kind, a.processor_name AS name, a.target_date AS day,
-  COUNTIF(done.last_complete IS NULL OR a.claimed_at > done.last_complete) AS a,
-  COUNTIF(o.status != 'complete' AND (done.last_complete IS NULL OR a.claimed_at > done.last_complete)) AS b,
-  ARRAY_AGG(a.inputs_hash ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS c,
-  UNIX_MICROS(MAX(IFNULL(o.processed_at, a.claimed_at))) AS d,
-  UNIX_MICROS(MAX(done.last_complete)) AS e,
-  MAX(a.claim_number) AS f,
-  UNIX_MICROS(ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)])
-    AS g,
-  CAST(NULL AS INT64) AS h, CAST(NULL AS INT64) AS i, CAST(NULL AS INT64) AS j,
-  ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, '')) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
-    AS note
-FROM {quoted(table("attempts"))} AS a
-LEFT JOIN (
-  SELECT processor_name, analysis_date, claim_number, ANY_VALUE(status) AS status, MAX(processed_at) AS processed_at,
-    ANY_VALUE(error_message) AS error_message
-  FROM {quoted(table("backfill_date_outcomes"))} WHERE analysis_date BETWEEN @first AND @last
-  GROUP BY processor_name, analysis_date, claim_number
-) AS o ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date AND o.claim_number = a.claim_number
-LEFT JOIN (
-  SELECT processor_name, analysis_date, MAX(processed_at) AS last_complete
-  FROM {quoted(table("backfill_date_outcomes"))}
-  WHERE analysis_date BETWEEN @first AND @last AND status = 'complete' GROUP BY processor_name, analysis_date
-) AS done ON done.processor_name = a.processor_name AND done.analysis_date = a.target_date
-WHERE a.target_date BETWEEN @first AND @last
-GROUP BY a.processor_name, a.target_date
+SELECT * FROM (
+WITH history AS (
+  SELECT a.processor_name, a.target_date,
+    COUNTIF(done.last_complete IS NULL OR a.claimed_at > done.last_complete) AS attempts,
+    COUNTIF(o.status != 'complete' AND (done.last_complete IS NULL OR a.claimed_at > done.last_complete)) AS failures,
+    ARRAY_AGG(a.inputs_hash ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS inputs_hash,
+    MAX(IFNULL(o.processed_at, a.claimed_at)) AS last_attempt,
+    MAX(done.last_complete) AS last_complete,
+    MAX(a.claim_number) AS claim_number,
+    ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS lease_until,
+    ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, '')) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
+      AS note
+  FROM {quoted(table("attempts"))} AS a
+  LEFT JOIN (
+    SELECT processor_name, analysis_date, claim_number, ANY_VALUE(status) AS status,
+      MAX(processed_at) AS processed_at, ANY_VALUE(error_message) AS error_message
+    FROM {quoted(table("backfill_date_outcomes"))} WHERE analysis_date BETWEEN @first AND @last
+    GROUP BY processor_name, analysis_date, claim_number
+  ) AS o
+    ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date AND o.claim_number = a.claim_number
+  LEFT JOIN (
+    SELECT processor_name, analysis_date, MAX(processed_at) AS last_complete
+    FROM {quoted(table("backfill_date_outcomes"))}
+    WHERE analysis_date BETWEEN @first AND @last AND status = 'complete' GROUP BY processor_name, analysis_date
+  ) AS done ON done.processor_name = a.processor_name AND done.analysis_date = a.target_date
+  WHERE a.target_date BETWEEN @first AND @last
+  GROUP BY a.processor_name, a.target_date
+)
+SELECT 'history' AS kind, processor_name AS name, target_date AS day, attempts AS a, failures AS b, inputs_hash AS c,
+  UNIX_MICROS(last_attempt) AS d, UNIX_MICROS(last_complete) AS e, claim_number AS f, UNIX_MICROS(lease_until) AS g,
+  CAST(NULL AS INT64) AS h, CAST(NULL AS INT64) AS i, CAST(NULL AS INT64) AS j, note
+FROM history WHERE attempts > 0 OR lease_until IS NOT NULL
+UNION ALL
+SELECT 'landed', processor_name, CAST(NULL AS DATE), claim_number, UNIX_MICROS(MAX(last_complete)), {nulls},
+  STRING_AGG(CAST(UNIX_DATE(target_date) AS STRING), ',')
+FROM history WHERE attempts = 0 AND lease_until IS NULL GROUP BY processor_name, claim_number
+)
 UNION ALL
 SELECT 'acknowledged', processor_name, first_date, UNIX_DATE(last_date), UNIX_DATE(expires_on),
-  UNIX_MICROS(acknowledged_at), NULL, NULL, NULL, NULL, NULL, NULL, NULL, CONCAT(reason, CODE_POINTS_TO_STRING([10]), owner)
+  UNIX_MICROS(acknowledged_at), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  CONCAT(reason, CODE_POINTS_TO_STRING([10]), owner)
 FROM (
   SELECT * FROM {quoted(table("acknowledged_gaps"))} WHERE first_date <= @last AND last_date >= @first
   QUALIFY ROW_NUMBER() OVER (
@@ -188,19 +203,20 @@ class SqlLedger:
     owner: str
     generation: str = ""
 
-    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim | None:
-        """Claim targets after having seen claim number `newest`; None when nothing is left to claim.
+    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
+        """Claim targets after having seen claim number `newest`; the claim is of nothing when nothing is left.
 
         Targets that anybody claimed since then are dropped, whatever became of them: what this run knows of them is old.
         """
         left = tuple(wanted)
+        others: frozenset[Target] = frozenset()
         for _ in range(20):
             if not left:
-                return None
+                return Claim(newest, (), others)
             number = newest + 1
             try:
                 self._insert(number, left, generation, run_id)
-                return Claim(number, left)
+                return Claim(number, left, others)
             except ClaimLost:
                 answer = self.warehouse.rows(
                     f"SELECT claim_number, processor_name, target_date FROM {quoted(table('attempts'))} "
@@ -208,23 +224,23 @@ class SqlLedger:
                     {"newest": newest},
                     purpose="claims",
                 )
-                taken = {Target(name, day) for _, name, day in answer.rows}
-                left = tuple(w for w in left if w.target not in taken)
+                others |= {Target(name, day) for _, name, day in answer.rows}
+                left = tuple(w for w in left if w.target not in others)
                 # A number whose INSERT failed stays without rows; its job id is used up, so the next one is tried.
                 newest = max((row[0] for row in answer.rows), default=number)
         raise ClaimLost(f"20 other claims came first while {len(left)} targets were claimed; try again later")
 
     def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str) -> None:
         now = self.clock()
-        rows: list[Mapping[str, Scalar | None]] = [
-            {"p": w.target.processor, "d": w.target.day, "i": w.inputs, "r": w.reason} for w in wanted
-        ]
+        rows = [(w.target.processor, w.target.day.isoformat(), w.inputs, w.reason) for w in wanted]
         # The condition is for the emulator, which accepts a job id twice but runs statements one after the other. On
         # BigQuery the job id decides; there two such INSERTs under different ids would both see nothing and both write.
         changed = self.warehouse.execute(
             f"""INSERT INTO {quoted(table("attempts"))} (claim_number, run_id, processor_name, target_date, inputs_hash,
   reason, owner, claimed_at, lease_until)
-SELECT @number, @run_id, t.p, t.d, t.i, t.r, @owner, @now, @until FROM UNNEST(@targets) AS t
+SELECT @number, @run_id, JSON_VALUE(t, '$[0]'), CAST(JSON_VALUE(t, '$[1]') AS DATE),
+  CAST(JSON_VALUE(t, '$[2]') AS INT64), JSON_VALUE(t, '$[3]'), @owner, @now, @until
+FROM UNNEST(JSON_QUERY_ARRAY(@targets)) AS t
 WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = @number)""",
             {
                 "number": number,
@@ -232,7 +248,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
                 "owner": self.owner,
                 "now": now,
                 "until": now + self.lease,
-                "targets": rows,
+                "targets": json.dumps(rows),
             },
             purpose="claim",
             job_id=f"gapless-claim-{generation}-{number:09d}",
@@ -244,33 +260,27 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
         """Append what was measured, one row per target."""
         if not outcomes:
             return
-        rows: list[Mapping[str, Scalar | None]] = [
-            {
-                "d": o.target.day,
-                "p": o.target.processor,
-                "c": o.claim,
-                "ph": self.phases[o.target.processor],
-                "e": o.expected,
-                "a": o.covered,
-                "pct": round(o.coverage_pct, 2),
-                "s": str(o.status),
-                "u": o.upstream_available,
-                "src": o.data_source,
-                "i": o.inputs,
-                "m": o.error,
-                "l": o.lifted,
-                "f": o.started_at,
-                "t": o.finished_at,
-            }
+        # One JSON text instead of an array of structs: a tenth of the time on the emulator, the same on BigQuery.
+        rows = [
+            (
+                o.target.day.isoformat(), o.target.processor, o.claim, self.phases[o.target.processor], o.expected,
+                o.covered, round(o.coverage_pct, 2), o.upstream_available, str(o.status), o.data_source, o.inputs,
+                o.error, o.lifted, o.started_at.isoformat(), o.finished_at.isoformat(),
+            )
             for o in outcomes
-        ]
+        ]  # fmt: skip
+        columns = (
+            "analysis_date DATE, processor_name STRING, claim_number INT64, phase INT64, expected_count INT64, "
+            "actual_count INT64, completeness_pct FLOAT64, upstream_available BOOL, status STRING, data_source STRING, "
+            "inputs_hash INT64, error_message STRING, checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP"
+        )
+        names = [column.split() for column in columns.split(", ")]
+        values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
         self.warehouse.execute(
-            f"""INSERT INTO {quoted(table("backfill_date_outcomes"))} (backfill_run_id, analysis_date, processor_name,
-  claim_number, phase, expected_count, actual_count, completeness_pct, upstream_available, status, data_source,
-  inputs_hash, error_message, checks_lifted, started_at, processed_at)
-SELECT @run_id, r.d, r.p, r.c, r.ph, r.e, r.a, r.pct, r.u, r.s, r.src, r.i, r.m, r.l, r.f, r.t
-FROM UNNEST(@outcomes) AS r""",
-            {"run_id": run_id, "outcomes": rows},
+            f"INSERT INTO {quoted(table('backfill_date_outcomes'))} "
+            f"(backfill_run_id, {', '.join(name for name, _ in names)})\n"
+            f"SELECT @run_id, {values} FROM UNNEST(JSON_QUERY_ARRAY(@outcomes)) AS r",
+            {"run_id": run_id, "outcomes": json.dumps(rows)},
             purpose="outcomes",
         )
 

@@ -262,7 +262,8 @@ class Claim(NamedTuple):
     """The exclusive right to work on targets, until the lease ends. The number fences late writers."""
 
     number: int
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[Wanted, ...]  # what was won; nothing of it is left where other runs came first
+    others: frozenset[Target] = frozenset()  # what other runs claimed since this one looked
 
 
 class Batch(NamedTuple):

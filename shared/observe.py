@@ -104,6 +104,9 @@ def parse(
             columns[row[1]][row[2].toordinal() - start] = _target(row)
         elif kind == "history":
             history[Target(row[1], row[2])] = _history(row)
+        elif kind == "landed":
+            landed = History(0, 0, None, None, _time(row[4]), "", row[3])
+            history.update((Target(row[1], EPOCH + timedelta(days=int(n))), landed) for n in row[13].split(","))
         elif kind == "day":
             opening = None if row[5] is None else EPOCH + timedelta(days=row[5])
             calendar[row[2].toordinal() - start] = Day(row[3], row[4], opening, _time(row[6]))

@@ -117,11 +117,15 @@ class _Planner:
         return chosen
 
     def _within_the_cap(self, allowed: Mapping[str, Mapping[date, Gap]]) -> set[date]:
-        """Whole dates, so that a date's chain stays together; the first one always fits."""
+        """Whole dates, so that a date's chain stays together.
+
+        The oldest always fits: nothing that it reads waits for another date, so every plan gets on with something.
+        """
         sizes: Counter[date] = Counter(day for by_day in allowed.values() for day in by_day)
         admitted: set[date] = set()
         room = self.policy.max_targets
-        for day in interleaved(sizes):
+        days = interleaved(sizes)
+        for day in (*days[1::-1], *days[2:]):
             if admitted and sizes[day] > room:
                 break
             admitted.add(day)

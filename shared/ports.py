@@ -109,8 +109,8 @@ class Workshop(Protocol):
 class LedgerBook(Protocol):
     """Where claims are won and outcomes kept."""
 
-    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim | None:
-        """Claim targets after having seen claim number `newest`; what others claimed since is dropped."""
+    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
+        """Claim targets after having seen claim number `newest`; what others claimed since is dropped, and named."""
         ...
 
     def record(self, outcomes: Sequence[Outcome], run_id: str) -> None:

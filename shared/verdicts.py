@@ -300,6 +300,8 @@ class _Court:
         early: frozenset[int], open_days: frozenset[int], restates: bool,
     ) -> Verdict:
         """What the tables alone say of one target."""
+        if i in early and not seen.rows:
+            return Verdict.BOOTSTRAP
         if i in open_days:
             return Verdict.NOT_DUE
         if not ready:
@@ -308,13 +310,11 @@ class _Court:
         if seen.expected == 0:
             if not seen.rows and not (day and day.scheduled):
                 return Verdict.OFF_DAY
-            if i not in early and self._window_unsettled(i, edges):
+            if self._window_unsettled(i, edges):
                 return Verdict.BLOCKED  # what is expected follows from the window, and that is not whole
             if seen.rows:
                 return Verdict.PHANTOM
             return Verdict.OFF_DAY if p.run == "none" else Verdict.BOOTSTRAP
-        if i in early and not seen.rows:
-            return Verdict.BOOTSTRAP
         if seen.covered == 0:
             return self._waits(i, edges) or Verdict.MISSING
         if seen.suspect or seen.altered or seen.duplicates:
@@ -324,7 +324,8 @@ class _Court:
         if restates and seen.inputs != inputs and i >= self.scope_start:
             # Built on something else than is there now. While a part of that is being repaired it may yet come back.
             return Verdict.BLOCKED if self._window_unsettled(i, edges) else Verdict.CONTAMINATED
-        return Verdict.PHANTOM if seen.extra else Verdict.COMPLETE
+        # Beside a day's expected rows a record may hold more, such as a prediction for a player who then stayed away.
+        return Verdict.PHANTOM if seen.extra and p.restate != "never" else Verdict.COMPLETE
 
     def _unready(self, i: int, edges: Sequence[_Edge]) -> Verdict:
         verdicts = {self.judged[t.processor].verdicts[i] for t in self._own_blockers(i, edges)}
