@@ -68,12 +68,13 @@ def _upstream(pipeline: Pipeline, name: str) -> frozenset[str]:
 def _facts(pipeline: Pipeline, evidence: Evidence) -> list[str]:
     seen, facts = evidence.seen, []
     processor = pipeline.processors[evidence.target.processor]
-    if processor.expect:
-        facts.append(
-            f"{seen.covered:,} of {seen.expected:,} expected keys ({seen.coverage_pct:.1f} %), {seen.rows:,} rows"
-        )
+    if not processor.expect:
+        facts.append(f"{seen.rows:,} rows; it is a source and nothing is expected of it")
+    elif seen.expected:
+        share = f"{seen.covered:,} of {seen.expected:,} expected keys ({seen.coverage_pct:.1f} %)"
+        facts.append(f"{share}, {seen.rows:,} rows")
     else:
-        facts.append(f"{seen.rows:,} rows; nothing is expected of it")
+        facts.append(f"nothing is expected, {seen.rows:,} rows are there")
     for count, what in (
         (seen.extra, "keys that nobody expects"),
         (seen.suspect, f"rows where {processor.suspect}"),

@@ -253,32 +253,53 @@ def show_look(console: Console, pipeline: Pipeline, look: Look, *, limit: int = 
         _gap_table(console, pipeline, look, judgement.warnings, limit, "Complete, with a warning")
 
 
-def _gap_table(console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str) -> None:
+_WIDE = 150  # columns that a table with reasons and commands needs
+
+
+def _gap_table(
+    console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str
+) -> None:
+    """Gaps as a table; on a narrow terminal the reason and the command stand below each row."""
+    wide = console.width >= _WIDE
     table = Table(title=f"{title}: {len(gaps):,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for name in ("processor", "dates", "verdict", "coverage", "age", "why", "what fixes it"):
-        table.add_column(name, justify="right" if name in ("coverage", "age") else "left", overflow="fold")
-    shown = 0
-    for first, last, members in _runs(gaps):
-        if shown == limit:
-            break
-        shown += 1
-        gap = members[0]
-        many = len(members) > 1
-        days = str(first) if not many else f"{first} … {last} ({len(members)})"
+    for name in ("processor", "dates", "verdict", "coverage", "age", *(("why", "what fixes it") if wide else ())):
+        right = name in ("coverage", "age")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("why", "what fixes it"))
+    runs = list(_runs(gaps))
+    below: list[tuple[str, str]] = []
+    for first, last, members in runs[:limit]:
+        gap, many = members[0], len(members) > 1
+        days = f"{first} … {last} ({len(members)})" if many else str(first)
         covered, expected = sum(g.seen.covered for g in members), sum(g.seen.expected for g in members)
         pct = f"{100 * covered / expected:.1f} %" if expected else "-"
-        age = max(g.age(look.at) for g in members)
         remedy = fix(pipeline, gap)
         if many:
             remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
-        why = reason(pipeline, gap) if not many else f"first: {reason(pipeline, gap)}"
-        table.add_row(
-            gap.target.processor, days, Text(str(gap.verdict), style=COLOURS[gap.verdict]), pct, _age(age), why, remedy
-        )
-    console.print(table)
-    total = sum(1 for _ in _runs(gaps))
-    if total > limit:
-        console.print(f"… {total - limit:,} more rows; see all with --json, or narrow with --start-date/--end-date")
+        why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)
+        row = (gap.target.processor, days, Text(str(gap.verdict), style=COLOURS[gap.verdict]), pct, _oldest(members, look))
+        table.add_row(*row, *((why, remedy) if wide else ()))
+        below.append((why, remedy))
+    if wide:
+        console.print(table)
+    else:
+        _interleaved(console, table, below)
+    if len(runs) > limit:
+        console.print(f"… {len(runs) - limit:,} more rows; see all with --json, or narrow with --start-date/--end-date")
+
+
+def _interleaved(console: Console, table: Table, below: Sequence[tuple[str, str]]) -> None:
+    lines = console.render_lines(table, pad=False)
+    head = len(lines) - len(below)
+    for number, line in enumerate(lines):
+        console.print(Text.assemble(*((segment.text, segment.style or "") for segment in line)), overflow="crop")
+        if number >= head:
+            why, remedy = below[number - head]
+            console.print(Text(f"    why: {why}", style="bright_black"))
+            console.print(Text(f"    fix: {remedy}", style="bright_black"))
+
+
+def _oldest(gaps: Sequence[Gap], look: Look) -> str:
+    return _age(max(gap.age(look.at) for gap in gaps))
 
 
 def _runs(gaps: Iterable[Gap]) -> Iterable[tuple[date, date, list[Gap]]]:

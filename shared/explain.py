@@ -40,7 +40,7 @@ class Evidence:
     def roots(self) -> Iterator[Evidence]:
         """The targets at which the trouble starts: gaps that nothing upstream explains."""
         causes = [cause for read in self.reads for cause in read.causes]
-        if not causes and self.verdict in IS_A_GAP:
+        if not causes and self.verdict in IS_A_GAP and self.verdict is not Verdict.BLOCKED:
             yield self
         for cause in causes:
             yield from cause.roots()

@@ -52,10 +52,8 @@ class BigQueryWarehouse:
 
     def rows(self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str) -> Answer:
         def call() -> Answer:
-            result = self._client.query_and_wait(
-                sql, job_config=self._config(params, purpose), retry=self._retry, job_retry=self._retry
-            )
-            return Answer([row.values() for row in result], result.total_bytes_processed or 0)
+            job = self._run(sql, params, purpose)
+            return Answer([row.values() for row in job.result(retry=self._retry)], job.total_bytes_processed or 0)
 
         return _explained(call, purpose, self._settings)
 
@@ -66,15 +64,18 @@ class BigQueryWarehouse:
             return _explained(lambda: self._once(sql, params, purpose, job_id), purpose, self._settings)
 
         def call() -> int:
-            result = self._client.query_and_wait(
-                sql,
-                job_config=self._config(params, purpose),
-                retry=self._retry,
-                job_retry=NO_JOB_RETRY,
-            )
-            return result.num_dml_affected_rows or 0
+            job = self._run(sql, params, purpose)
+            job.result(retry=self._retry)
+            return job.num_dml_affected_rows or 0
 
         return _explained(lambda: _repeated(call), purpose, self._settings)
+
+    def _run(self, sql: str, params: Mapping[str, Param] | None, purpose: str) -> bigquery.QueryJob:
+        # Not `query_and_wait`: the emulator answers a failed statement there with an empty result and no error. A job
+        # of its own fails as it does on BigQuery.
+        return self._client.query(
+            sql, job_config=self._config(params, purpose), retry=self._retry, job_retry=NO_JOB_RETRY
+        )
 
     def _once(self, sql: str, params: Mapping[str, Param] | None, purpose: str, job_id: str) -> int:
         """Run under a job id that is accepted once. A 409 may answer our own repeated request: the label tells."""

@@ -83,7 +83,7 @@ class Judgement:
 class _Edge:
     """One upstream of the processor being judged, as columns."""
 
-    __slots__ = ("column", "edge", "holes", "in_flight", "name", "optional", "unsettled", "versions")
+    __slots__ = ("column", "doubtful", "edge", "holes", "name", "optional", "unsettled", "versions")
 
     def __init__(self, name: str, edge: Upstream, judged: _Judged) -> None:
         self.name = name
@@ -92,7 +92,7 @@ class _Edge:
         self.versions = judged.versions
         self.unsettled = judged.unsettled
         self.holes = judged.holes
-        self.in_flight = judged.in_flight
+        self.doubtful = judged.doubtful
         self.optional = judged.optional
 
     def window(self, i: int, historical: bool) -> tuple[int, int]:
@@ -103,18 +103,24 @@ class _Edge:
 class _Judged:
     """A processor's finished column, as its downstream needs it."""
 
-    __slots__ = ("column", "holes", "in_flight", "optional", "unsettled", "verdicts", "versions")
+    __slots__ = ("column", "doubtful", "holes", "optional", "unsettled", "verdicts", "versions")
 
-    def __init__(self, column: Sequence[Seen | None], verdicts: list[Verdict | None], optional: bool) -> None:
+    def __init__(self, column: Sequence[Seen | None], verdicts: list[Verdict | None], p: Processor) -> None:
         self.column = column
         self.verdicts = verdicts
-        self.optional = optional
+        self.optional = p.optional
         # prefix sums: [i] is about the days before i
         self.versions = list(accumulate((seen.version if seen else 0 for seen in column), xor, initial=0))
         self.unsettled = list(accumulate((v is not None and v not in SETTLED for v in verdicts), initial=0))
         self.holes = list(accumulate((v in IS_A_GAP for v in verdicts), initial=0))
-        flights = [v is Verdict.IN_FLIGHT for v in verdicts]
-        self.in_flight = list(accumulate(flights, initial=0)) if any(flights) else None
+        # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
+        doubts = [
+            v is Verdict.IN_FLIGHT
+            or (v is not Verdict.COMPLETE and v in IS_A_GAP and seen is not None and p.run != "none"
+                and (seen.altered or seen.duplicates) > 0)
+            for v, seen in zip(verdicts, column, strict=True)
+        ]
+        self.doubtful = list(accumulate(doubts, initial=0)) if any(doubts) else None
 
 
 def civil_today(pipeline: Pipeline, now: datetime) -> date:
@@ -202,7 +208,7 @@ class _Court:
             elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
-        self.judged[p.name] = _Judged(column, verdicts, p.optional)
+        self.judged[p.name] = _Judged(column, verdicts, p)
 
     # -- columns ------------------------------------------------------------------------------------------------
 
@@ -323,7 +329,9 @@ class _Court:
             return self._waits(i, edges) or Verdict.PARTIAL
         if restates and seen.inputs != inputs and i >= self.scope_start:
             # Built on something else than is there now. While a part of that is being repaired it may yet come back.
-            return Verdict.BLOCKED if self._window_unsettled(i, edges) else Verdict.CONTAMINATED
+            if self._window_unsettled(i, edges):
+                return Verdict.BLOCKED
+            return self._waits(i, edges) or Verdict.CONTAMINATED
         # Beside a day's expected rows a record may hold more, such as a prediction for a player who then stayed away.
         return Verdict.PHANTOM if seen.extra and p.restate != "never" else Verdict.COMPLETE
 
@@ -332,11 +340,11 @@ class _Court:
         return Verdict.NOT_DUE if verdicts == {Verdict.NOT_DUE} else Verdict.BLOCKED
 
     def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
-        """Blocked while another run is writing something that this one reads."""
+        """Blocked while something that a run would read is being written, or is not what its version says."""
         for e in edges:
-            if e.in_flight:
+            if e.doubtful:
                 start, end = e.window(i, i < self.today)
-                if e.in_flight[end] != e.in_flight[start]:
+                if e.doubtful[end] != e.doubtful[start]:
                     return Verdict.BLOCKED
         return None
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from shared.intake import cells
-from shared.intake.arrow import Array, Table, any_of, flat, holds_any, pa, pc, repeated
+from shared.intake.arrow import Array, Table, any_of, flat, pa, pc, repeated
 from shared.intake.contract import Processor
 from shared.intake.games import (
     PLAYOFFS,
@@ -206,12 +206,17 @@ def as_boxscores(lines: Table) -> dict[str, Array]:
 
 
 def _lookups(columns: Mapping[str, Array]) -> Array:
-    """The players' keys; two players of one name in one game both get their id appended."""
+    """The players' keys; players of one name all get their id appended, also where they never met in a game.
+
+    Tables that hold one row a player and date would otherwise have two rows of one key.
+    """
     ids = columns["bdl_player_id"]
     keys = lookups(columns["player_full_name"], ids)
-    namesakes = repeated(columns["nba_game_id"], keys)
-    if not holds_any(namesakes):
+    bearers = pa.table({"key": keys, "id": ids}).group_by("key").aggregate([("id", "count_distinct")])
+    shared = flat(bearers["key"]).filter(pc.greater(flat(bearers["id_count_distinct"]), 1))
+    if not len(shared):
         return keys
+    namesakes = pc.is_in(keys, value_set=shared)
     return pc.if_else(namesakes, pc.binary_join_element_wise(keys, ids.cast(pa.string()), "_"), keys)
 
 

@@ -1,0 +1,1 @@
+"""The benchmark: what Gapless adds to the bare SQL, and what its decisions cost."""

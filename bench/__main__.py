@@ -1,0 +1,171 @@
+"""`make bench`: prints a table and writes JSON to bench/results. Figures are medians of repeated, alternating runs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import judge
+from cli.load import load_path
+from shared import local
+from shared.model import Policy, Scope
+from shared.observe import SqlObserver, ancestors, statement
+from shared.ports import Param
+from shared.sample.season import write_season
+from shared.settings import read_settings
+from shared.statements import built, quoted, row_hash
+from shared.verdicts import civil_today
+from shared.wiring import Gapless, connect, utcnow
+
+BUDGETS = {
+    "scan / bare SQL": 1.3, "heal / bare SQL": 1.5, "judge and plan, all complete, s": 1.0,
+    "judge and plan, every second missing, s": 1.0, "judge and plan, peak MB": 300.0,
+}
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="A folder of real seasons.")
+@click.option("--rounds", default=3, show_default=True)
+def main(data: Path | None, rounds: int) -> None:
+    """Measure on the generated season, or on the seasons of a folder."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "warehouse"
+        try:
+            gapless = connect(read_settings({}, home=home))
+            figures |= _flow(gapless, data, Path(folder))
+            figures |= _scan(gapless, rounds)
+            figures |= _heal(gapless, rounds)
+        finally:
+            local.stop(home)
+    figures |= judge.run()
+    _report(figures, data)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _flow(gapless: Gapless, data: Path | None, folder: Path) -> dict[str, float]:
+    """Raw files to a complete pipeline, once."""
+    if data is None:
+        data = folder / "season"
+        data.mkdir()
+        write_season(data)
+    load = _timed(lambda: load_path(gapless, data, quiet=True))
+    engine = gapless.engine(Policy())
+    apply = _timed(lambda: engine.apply(engine.scan(gapless.everything())))
+    if not engine.scan(gapless.everything()).judgement.complete:
+        raise SystemExit("the pipeline is not complete after apply; nothing was measured")
+    return {"load, s": load, "apply everything, s": apply}
+
+
+def _scan(gapless: Gapless, rounds: int) -> dict[str, float]:
+    """A scan (observe, judge, plan) against its own statement run bare through the same client."""
+    engine, scope = gapless.engine(Policy()), gapless.everything()
+    today = civil_today(gapless.pipeline, gapless.clock())
+    sql = statement(gapless.pipeline, ancestors(gapless.pipeline, ()))
+    lookback = timedelta(days=gapless.pipeline.longest_lookback)
+    params: Mapping[str, Param] = {"first": scope.first - lookback, "last": scope.last, "today": today}
+    engine.scan(scope)
+    pairs = [
+        (
+            _timed(lambda: engine.scan(scope)),
+            _timed(lambda: gapless.warehouse.rows(sql, params, purpose="bench")),
+        )
+        for _ in range(rounds)
+    ]
+    return _paired("scan", pairs)
+
+
+def _heal(gapless: Gapless, rounds: int) -> dict[str, float]:
+    """90 dates missing in every downstream processor: apply, against one INSERT per processor."""
+    days = [row[0] for row in gapless.warehouse.rows(
+        "SELECT DISTINCT game_date FROM `nba_analytics.player_game_summary` "
+        "WHERE game_date BETWEEN '1946-11-01' AND '2100-01-01' ORDER BY game_date", purpose="bench",
+    ).rows]
+    days = days[len(days) // 3 :][:90]
+    scope = Scope(days[0], days[-1], explicit=True)
+    pairs = []
+    for _ in range(rounds):
+        _delete(gapless, days)
+        engine = gapless.engine(Policy(lift_storm=True))
+        look = engine.scan(scope)
+        spent: list[float] = []
+        begin = time.perf_counter()
+        # The last progress call comes before the look afterwards, which has a budget of its own.
+        engine.apply(look, progress=lambda _text, _done: spent.append(time.perf_counter() - begin))
+        _delete(gapless, days)
+        pairs.append((spent[-1], _timed(lambda: _bare(gapless, days))))
+    engine = gapless.engine(Policy())
+    if not engine.scan(scope).judgement.complete:
+        raise SystemExit("the bare SQL did not leave the same tables; the comparison is worth nothing")
+    return {"dates healed": float(len(days))} | _paired("heal", pairs)
+
+
+def _runnable(gapless: Gapless) -> list[Any]:
+    return [p for p in gapless.pipeline.processors.values() if p.run == "sql" and p.applies_to != "upcoming"]
+
+
+def _delete(gapless: Gapless, days: list[date]) -> None:
+    for p in _runnable(gapless):
+        gapless.warehouse.execute(
+            f"DELETE FROM {quoted(p.table)} WHERE {p.date_column} IN UNNEST(@dates)", {"dates": days}, purpose="bench"
+        )
+
+
+def _bare(gapless: Gapless, days: list[date]) -> None:
+    """What anybody would write by hand: no claim, no audit, no look afterwards; the same rows."""
+    params: dict[str, Param] = {
+        "dates": days, "first": days[0], "last": days[-1], "now": utcnow(),
+        "today": civil_today(gapless.pipeline, gapless.clock()),
+    }
+    for p in _runnable(gapless):
+        names = [c.name for c in p.columns.values()]
+        values = ["@now" if c.stamp else f"s.{c.name}" for c in p.columns.values()]
+        gapless.warehouse.execute(
+            f"INSERT INTO {quoted(p.table)} ({', '.join([*names, *p.engine_columns])})\n"
+            f"SELECT {', '.join(values)}, {row_hash(p.content, 's')}, s.inputs_hash, 'bare', @now\n"
+            f"FROM (\n{built(gapless.pipeline, p)}\n) AS s",
+            params, purpose="bench",
+        )
+
+
+def _paired(name: str, pairs: list[tuple[float, float]]) -> dict[str, float]:
+    return {
+        f"{name}, s": statistics.median(ours for ours, _ in pairs),
+        f"{name}, bare SQL, s": statistics.median(bare for _, bare in pairs),
+        f"{name} / bare SQL": statistics.median(ours / bare for ours, bare in pairs),
+    }
+
+
+def _report(figures: Mapping[str, float], data: Path | None) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "figure", "budget"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for name, value in figures.items():
+        budget = BUDGETS.get(name)
+        table.add_row(name, f"{value:,.2f}", "" if budget is None else f"{budget:g} {'' if value <= budget else 'OVER'}")
+    Console().print(table)
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{'real' if data else 'sample'}.json"
+    target.write_text(json.dumps({"python": sys.version.split()[0], "figures": dict(figures)}, indent=2) + "\n")
+    click.echo(f"written to {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+
+
+if __name__ == "__main__":
+    main()
