@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench import judge
 from cli.load import load_path
 from shared import local
 from shared.model import Policy, Scope
-from shared.observe import SqlObserver, ancestors, statement
+from shared.observe import ancestors, statement
 from shared.ports import Param
 from shared.sample.season import write_season
 from shared.settings import read_settings
@@ -104,16 +105,19 @@ def _heal(gapless: Gapless, rounds: int) -> dict[str, float]:
         _delete(gapless, days)
         engine = gapless.engine(Policy(lift_storm=True))
         look = engine.scan(scope)
-        spent: list[float] = []
-        begin = time.perf_counter()
+        marks = [time.perf_counter()]
         # The last progress call comes before the look afterwards, which has a budget of its own.
-        engine.apply(look, progress=lambda _text, _done: spent.append(time.perf_counter() - begin))
+        engine.apply(look, progress=partial(_mark, marks))
         _delete(gapless, days)
-        pairs.append((spent[-1], _timed(lambda: _bare(gapless, days))))
+        pairs.append((marks[-1] - marks[0], _timed(lambda: _bare(gapless, days))))
     engine = gapless.engine(Policy())
     if not engine.scan(scope).judgement.complete:
         raise SystemExit("the bare SQL did not leave the same tables; the comparison is worth nothing")
     return {"dates healed": float(len(days))} | _paired("heal", pairs)
+
+
+def _mark(marks: list[float], _text: str, _done: int) -> None:
+    marks.append(time.perf_counter())
 
 
 def _runnable(gapless: Gapless) -> list[Any]:
@@ -158,7 +162,8 @@ def _report(figures: Mapping[str, float], data: Path | None) -> None:
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, value in figures.items():
         budget = BUDGETS.get(name)
-        table.add_row(name, f"{value:,.2f}", "" if budget is None else f"{budget:g} {'' if value <= budget else 'OVER'}")
+        verdict = "" if budget is None else f"{budget:g}" + ("" if value <= budget else " OVER")
+        table.add_row(name, f"{value:,.2f}", verdict)
     Console().print(table)
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)

@@ -276,7 +276,8 @@ def _gap_table(
         if many:
             remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
         why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)
-        row = (gap.target.processor, days, Text(str(gap.verdict), style=COLOURS[gap.verdict]), pct, _oldest(members, look))
+        verdict = Text(str(gap.verdict), style=COLOURS[gap.verdict])
+        row = (gap.target.processor, days, verdict, pct, _oldest(members, look))
         table.add_row(*row, *((why, remedy) if wide else ()))
         below.append((why, remedy))
     if wide:

@@ -32,7 +32,6 @@ from shared.planner import plan
 from shared.ports import Observer
 from shared.verdicts import Judgement, civil_today, judge
 
-
 _NOTHING_EXPECTED = frozenset({Verdict.BOOTSTRAP, Verdict.OFF_DAY, Verdict.PHANTOM})
 
 
@@ -52,6 +51,7 @@ class Report:
 
     run_id: str
     outcomes: list[Outcome] = field(default_factory=list)
+    landed: set[Target] = field(default_factory=set)  # the targets that a run was made for
     waiting: dict[Target, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     after: Look | None = None
@@ -101,14 +101,19 @@ class Engine:
         taken: frozenset[Target] = frozenset()  # claimed by other runs since the look
         for number, wave in enumerate(look.plan.waves, 1):
             progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(a.processor for a in wave)}", 0)
-            wanted = self._wanted(wave, judgement, failed, taken, report)
             today = civil_today(self.pipeline, self.clock())
+            doubtful = self._doubtful(wave, judgement, report)
+            if doubtful:
+                observation = observation.updated(self.executor.measure(doubtful, today))
+                judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
+            wanted = self._wanted(wave, judgement, failed, taken, report)
             if wanted:
                 outcomes, measured, claim = self.executor.run(
                     wanted, newest, observation.ledger.generation, report.run_id, today, self._lifted()
                 )
                 newest, taken = claim.number, taken | claim.others
                 report.outcomes += outcomes
+                report.landed.update(outcome.target for outcome in outcomes)
                 for outcome in outcomes:
                     if outcome.status is not Status.COMPLETE:
                         failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
@@ -164,6 +169,17 @@ class Engine:
                 else:
                     wanted.append(Wanted(target, judgement.inputs_of(target), str(verdict)))
         return wanted
+
+    def _doubtful(self, wave: Sequence[Action], judgement: Judgement, report: Report) -> list[Target]:
+        """The targets of a wave that look complete by an expectation from before this run wrote what it rests on."""
+        written = {target.processor for target in report.landed}
+        return [
+            target
+            for action in wave
+            if written & set(self.pipeline.processors[action.processor].upstream)
+            for target in action.targets
+            if judgement.verdict(target) is Verdict.COMPLETE
+        ]
 
     def _failed_upstream(self, target: Target, failed: Mapping[str, set[date]], historical: bool) -> Target | None:
         """What the target reads and may not do without, if this run could not make it."""

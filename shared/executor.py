@@ -92,8 +92,7 @@ class Executor:
         finally:
             self._each(batches, self.workshop.discard, {})
         targets = [w.target for w in claim.wanted]
-        now_there = self.observer.look_again(targets, today)
-        measured = {target: now_there.seen(target) or Seen(0, 0) for target in targets}
+        measured = self.measure(targets, today)
         outcomes = [
             self._outcome(w, measured[w.target], errors.get(w.target, ""), claim.number, started, lifted)
             for w in claim.wanted
@@ -101,6 +100,11 @@ class Executor:
         self.ledger.record(outcomes, run_id)
         self._announce(outcomes, measured, run_id)
         return outcomes, measured, claim
+
+    def measure(self, targets: Sequence[Target], today: date) -> Mapping[Target, Seen]:
+        """The named targets as their tables are now."""
+        now = self.observer.look_again(targets, today)
+        return {target: now.seen(target) or Seen(0, 0) for target in targets}
 
     def _batches(self, wanted: Sequence[Wanted], claim: int) -> list[Batch]:
         days: dict[str, list[date]] = {}

@@ -96,7 +96,7 @@ def _evidence(
         own = observation.seen(Target(name, target.day))
         seen = observation.seen(target)
         rebuilt = bool(own and seen and seen.rows and edge.version and own.changed_at > seen.changed_at)
-        counts = {v: n for v, n in Counter(v for v in window if v is not None).items()}
+        counts = dict(Counter(v for v in window if v is not None))
         reads.append(Read(name, days, counts, rebuilt, tuple(causes)))
     return Evidence(
         target,

@@ -110,7 +110,8 @@ def state() -> str:
 
     Rows of kind `history` are targets whose newest attempt did not land or is still open; whether its lease counts is
     decided by the reader. Rows of kind `landed` are the quiet rest: the dates of one processor and claim as one list of
-    days since 1970, because most of a pipeline is quiet. Then acknowledgements, and the newest claim. Reads @first, @last.
+    days since 1970, because most of a pipeline is quiet. Then acknowledgements, and the newest claim.
+    Reads @first, @last.
     """
     nulls = ", ".join(["NULL"] * 8)
     return f"""
@@ -123,9 +124,10 @@ WITH history AS (
     MAX(IFNULL(o.processed_at, a.claimed_at)) AS last_attempt,
     MAX(done.last_complete) AS last_complete,
     MAX(a.claim_number) AS claim_number,
-    ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS lease_until,
-    ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, '')) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
-      AS note
+    ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
+      AS lease_until,
+    ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, ''))
+      ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS note
   FROM {quoted(table("attempts"))} AS a
   LEFT JOIN (
     SELECT processor_name, analysis_date, claim_number, ANY_VALUE(status) AS status,
@@ -182,7 +184,7 @@ def _started(pid: int) -> str:
 def owner_is_gone(owner: str) -> bool:
     """Whether the process that made a claim is known to be dead: it ran on this machine, and runs no more.
 
-    So a command that was killed can be repeated at once. An owner elsewhere is never known to be dead: its lease decides.
+    So a command that was killed can be repeated at once. An owner elsewhere is never known to be dead; its lease ends.
     """
     host, _, rest = owner.partition("/")
     pid, _, rest = rest.partition("/")
@@ -206,7 +208,7 @@ class SqlLedger:
     def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
         """Claim targets after having seen claim number `newest`; the claim is of nothing when nothing is left.
 
-        Targets that anybody claimed since then are dropped, whatever became of them: what this run knows of them is old.
+        Targets that anybody claimed since then are dropped whatever became of them: what this run knows of them is old.
         """
         left = tuple(wanted)
         others: frozenset[Target] = frozenset()
@@ -272,7 +274,8 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
         columns = (
             "analysis_date DATE, processor_name STRING, claim_number INT64, phase INT64, expected_count INT64, "
             "actual_count INT64, completeness_pct FLOAT64, upstream_available BOOL, status STRING, data_source STRING, "
-            "inputs_hash INT64, error_message STRING, checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP"
+            "inputs_hash INT64, error_message STRING, checks_lifted STRING, started_at TIMESTAMP, "
+            "processed_at TIMESTAMP"
         )
         names = [column.split() for column in columns.split(", ")]
         values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
@@ -315,7 +318,8 @@ def create(warehouse: Warehouse) -> None:
     for name, columns in TABLES.items():
         warehouse.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table(name))} ({columns}", purpose="create")
     warehouse.execute(
-        f"""INSERT INTO {quoted(table("attempts"))} (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
+        f"""INSERT INTO {quoted(table("attempts"))}
+  (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
 SELECT 0, @generation, '', '', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP() FROM (SELECT 1)
 WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = 0)""",
         {"generation": uuid.uuid4().hex[:12]},

@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
 
 
 def load(warehouse: Warehouse, pipeline: Pipeline, raw: RawRows, now: datetime) -> Loaded:
-    """Replace the dates that `raw` holds; dates that it does not hold stay as they are. Repeating it changes nothing."""
+    """Replace the dates that `raw` holds; other dates stay as they are. Repeating it changes nothing."""
     processor = pipeline.processor(raw.processor)
     for values, rows in _slices(processor, raw.rows):
         days = sorted(set(rows.column(processor.date_column).to_pylist()))

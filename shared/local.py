@@ -1,7 +1,7 @@
 """The embedded warehouse: BigQuery's protocol on DuckDB, in a folder, started when it is needed.
 
-It is `bqemulator` as published; only its start is ours (`shared.emulator`). A started server is remembered in `server.json` of its folder
-and shared by every command until it is stopped.
+It is `bqemulator` as published; only its start is ours (`shared.emulator`). A started server is remembered in
+`server.json` of its folder and shared by every command until it is stopped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Observe: one query sees every target in scope, what these read, the calendar and the ledger.
 
-However many dates and processors, it is one BigQuery job over one snapshot. A query that fails raises; it is never zero.
+However many dates and processors, it is one BigQuery job over one snapshot. A query that fails raises: it is never
+zero.
 """
 
 from __future__ import annotations

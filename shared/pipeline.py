@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import BadPipeline
 
@@ -97,6 +97,19 @@ class Keys(_Strict):
     historical: Keys | None = None
     upcoming: Keys | None = None
     match_on: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Keys:
+        constant, by_date = self.constant or self.on_dates_of, self.historical or self.upcoming
+        forms = [form for form in (self.keys_of, self.query, constant, by_date) if form]
+        if len(forms) != 1 or bool(self.constant) != bool(self.on_dates_of):
+            raise ValueError("exactly one of keys_of, query, constant on_dates_of, or historical/upcoming is needed")
+        return self
+
+    @property
+    def forms(self) -> tuple[Keys, ...]:
+        """The form itself, or the forms for each kind of date."""
+        return tuple(leaf for part in (self.historical, self.upcoming) if part for leaf in part.forms) or (self,)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -308,7 +321,12 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
         if name not in p.upstream:
             found.append(("expect", f"'{name}' is not among its upstream"))
     files = [p.name] if p.run == "sql" else []
-    files += [p.expect.query] if p.expect and p.expect.query else []
+    for form in p.expect.forms if p.expect else ():
+        files += [form.query] if form.query else []
+        source = declared.get(form.keys_of or "")
+        for name in p.expect_on:
+            if (source and name not in source.columns) or (form.constant and name not in form.constant):
+                found.append(("expect", f"'{name}' is not among the columns of {form.keys_of or 'constant'}"))
     for file in files:
         if file not in texts:
             found.append(("run" if file == p.name else "expect", f"there is no file {file}.sql in the sql folder"))

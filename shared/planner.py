@@ -97,7 +97,7 @@ class _Planner:
     # -- choosing -----------------------------------------------------------------------------------------------
 
     def _chosen(self, gaps: Sequence[Gap]) -> dict[str, dict[date, Verdict]]:
-        """The targets to run by processor, within the cap. Gaps come upstream first, so what blocks is decided before."""
+        """The targets to run by processor, within the cap. Gaps come upstream first: what blocks is decided before."""
         allowed: dict[str, dict[date, Gap]] = {}
         for gap in gaps:
             reason = self._reason_to_hold(gap, allowed)
@@ -113,7 +113,8 @@ class _Planner:
                 if admitted is None or day in admitted:
                     chosen.setdefault(name, {})[day] = gap.verdict
                 else:
-                    self.held.append((gap, f"beyond the {self.policy.max_targets} targets of one plan; the next takes it"))
+                    why = f"beyond the {self.policy.max_targets} targets of one plan; the next takes it"
+                    self.held.append((gap, why))
         return chosen
 
     def _within_the_cap(self, allowed: Mapping[str, Mapping[date, Gap]]) -> set[date]:

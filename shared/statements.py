@@ -126,7 +126,8 @@ def coverage(
     actual = (
         f"SELECT {p.date_column} AS day, {', '.join(on)}, COUNT(*) AS n, COUNTIF({p.suspect or 'FALSE'}) AS suspect, "
         f"COUNTIF({unfit}) AS unfit, COUNT(*) - {distinct} AS duplicates, {version} AS version, "
-        f"{'MIN(inputs_hash)' if engine else '0'} AS least_inputs, {'MAX(inputs_hash)' if engine else '0'} AS most_inputs, "
+        f"{'MIN(inputs_hash)' if engine else '0'} AS least_inputs, "
+        f"{'MAX(inputs_hash)' if engine else '0'} AS most_inputs, "
         f"{'COUNTIF(inputs_hash IS NULL)' if engine else '0'} AS no_inputs, "
         f"{'0' if staged else 'UNIX_MICROS(MAX(processed_at))'} AS changed_at, "
         f"{'MAX(data_source)' if sources and 'data_source' in p.columns else empty} AS source "
@@ -142,7 +143,8 @@ def coverage(
         "MAX(changed_at) AS changed_at, IFNULL(MAX(source), '') AS source"
     )
     if wanted is None:
-        return f"SELECT day, COUNT(*) AS expected, COUNT(*) AS covered, {totals.format(extra='0')} FROM ({actual}) GROUP BY day"
+        sums = totals.format(extra="0")
+        return f"SELECT day, COUNT(*) AS expected, COUNT(*) AS covered, {sums} FROM ({actual}) GROUP BY day"
     narrowed = " WHERE day IN UNNEST(@dates)" if only_dates else ""
     join = " AND ".join(f"w.{name} = h.{name}" for name in ("day", *on))
     return (
@@ -196,7 +198,8 @@ def built(pipeline: Pipeline, p: Processor) -> str:
         )
     inputs = "\n  UNION ALL\n".join(reads)
     return (
-        f"WITH gapless_inputs AS (\n  SELECT d AS read_for, BIT_XOR(version) AS inputs_hash FROM (\n{inputs}\n  ) GROUP BY d\n),\n"
+        "WITH gapless_inputs AS (\n"
+        f"  SELECT d AS read_for, BIT_XOR(version) AS inputs_hash FROM (\n{inputs}\n  ) GROUP BY d\n),\n"
         f"gapless_rows AS (\n{render(pipeline, p.name, p)}\n)\n"
         f"SELECT\n    {casts},\n    IFNULL(i.inputs_hash, 0) AS inputs_hash\n"
         f"FROM gapless_rows AS r LEFT JOIN gapless_inputs AS i ON i.read_for = r.{p.date_column}"
@@ -234,7 +237,8 @@ def publish(p: Processor, staged: str, attempts: str | None) -> str:
         kept = (
             f"  ), kept AS (\n    SELECT {', '.join(names)} FROM {quoted(p.table)}\n"
             f"    WHERE {day} BETWEEN @first AND @last AND {day} IN (SELECT day FROM free) AND {whole}\n"
-            f"    QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join((day, *p.key))} ORDER BY processed_at, run_id) = 1\n"
+            "    QUALIFY ROW_NUMBER() OVER (\n"
+            f"      PARTITION BY {', '.join((day, *p.key))} ORDER BY processed_at, run_id) = 1\n"
         )
         same = " AND ".join(f"k.{name} = s.{name}" for name in dict.fromkeys((day, *p.key)))
         writes = (

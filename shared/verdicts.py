@@ -7,7 +7,7 @@ with the length of the windows. Only targets that ask for something get a value 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -69,7 +69,8 @@ class Judgement:
             if self.scope.processors and name not in self.scope.processors:
                 continue
             if self.scope.dates:
-                total.update(column[i] for i in sorted((d - self.first).days for d in self.scope.dates) if 0 <= i < len(column))
+                indexes = ((day - self.first).days for day in self.scope.dates)
+                total.update(column[i] for i in indexes if 0 <= i < len(column))
             else:
                 total.update(column[low:high])
         return {verdict: total[verdict] for verdict in Verdict if total[verdict]}
@@ -83,12 +84,23 @@ class Judgement:
 class _Edge:
     """One upstream of the processor being judged, as columns."""
 
-    __slots__ = ("column", "doubtful", "edge", "holes", "name", "optional", "unsettled", "versions")
+    __slots__ = (
+        "column", "doubtful", "edge", "holes", "name", "needed", "optional", "targets", "unsettled", "verdicts",
+        "versions",
+    )  # fmt: skip
 
-    def __init__(self, name: str, edge: Upstream, judged: _Judged) -> None:
+    def __init__(self, name: str, edge: Upstream, judged: _Judged, today: int) -> None:
         self.name = name
         self.edge = edge
+        # the days for which this upstream's own date has to be settled
+        days = range(len(judged.column))
+        past, future = days[: max(today, 0)], days[max(today, 0) :]
+        self.needed = {"always": days, "historical": past, "upcoming": future, "never": days[:0]}[edge.own_day]
+        if judged.optional:
+            self.needed = days[:0]
         self.column = judged.column
+        self.verdicts = judged.verdicts
+        self.targets = judged.targets
         self.versions = judged.versions
         self.unsettled = judged.unsettled
         self.holes = judged.holes
@@ -103,24 +115,33 @@ class _Edge:
 class _Judged:
     """A processor's finished column, as its downstream needs it."""
 
-    __slots__ = ("column", "doubtful", "holes", "optional", "unsettled", "verdicts", "versions")
+    __slots__ = ("column", "doubtful", "holes", "optional", "targets", "unsettled", "verdicts", "versions")
 
-    def __init__(self, column: Sequence[Seen | None], verdicts: list[Verdict | None], p: Processor) -> None:
+    def __init__(
+        self, column: Sequence[Seen | None], verdicts: list[Verdict | None], targets: Mapping[int, Target], p: Processor
+    ) -> None:
+        self.targets = targets  # those that are gaps; a blocker is most often one of them, and they can be a million
         self.column = column
         self.verdicts = verdicts
         self.optional = p.optional
+        complete, given_up = Verdict.COMPLETE, Verdict.ACKNOWLEDGED
         # prefix sums: [i] is about the days before i
         self.versions = list(accumulate((seen.version if seen else 0 for seen in column), xor, initial=0))
         self.unsettled = list(accumulate((v is not None and v not in SETTLED for v in verdicts), initial=0))
         self.holes = list(accumulate((v in IS_A_GAP for v in verdicts), initial=0))
         # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
-        doubts = [
-            v is Verdict.IN_FLIGHT
-            or (v is not Verdict.COMPLETE and v in IS_A_GAP and seen is not None and p.run != "none"
-                and (seen.altered or seen.duplicates) > 0)
-            for v, seen in zip(verdicts, column, strict=True)
-        ]
-        self.doubtful = list(accumulate(doubts, initial=0)) if any(doubts) else None
+        self.doubtful = None
+        if p.run != "none":
+            doubts = [
+                v is not complete and (v is Verdict.IN_FLIGHT or (v is not given_up and _overwritten(seen)))
+                for v, seen in zip(verdicts, column, strict=True)
+            ]
+            if any(doubts):
+                self.doubtful = list(accumulate(doubts, initial=0))
+
+
+def _overwritten(seen: Seen | None) -> bool:
+    return seen is not None and (seen.altered or seen.duplicates) > 0
 
 
 def civil_today(pipeline: Pipeline, now: datetime) -> date:
@@ -165,7 +186,7 @@ class _Court:
     def judge_column(self, p: Processor) -> None:
         """Judge all dates of one processor; its upstream was judged before."""
         column = self.observation.columns[p.name]
-        edges = [_Edge(name, edge, self.judged[name]) for name, edge in p.upstream.items()]
+        edges = [_Edge(name, edge, self.judged[name], self.today) for name, edge in p.upstream.items()]
         self.inputs[p.name] = inputs = self._inputs(edges)
         ready = self._ready(edges)
         verdicts: list[Verdict | None] = [None] * self.length
@@ -178,6 +199,7 @@ class _Court:
         low, high = self._applicable(p)
         scoped = self._scoped(p)
         complete, off_day = Verdict.COMPLETE, Verdict.OFF_DAY
+        targets: dict[int, Target] = {}
         for i in range(low, high):
             seen = column[i]
             if seen is None:
@@ -197,8 +219,8 @@ class _Court:
             verdict = self._weigh(p, i, seen, ready[i], inputs[i], edges, gate, early, open_days, restates)
             in_scope = scoped is None or i in scoped
             if verdict in IS_A_GAP:
-                target = Target(p.name, self.days[i])
-                verdict = self._known(p, target, verdict, seen, inputs[i], acknowledged, edges, i)
+                target = targets[i] = Target(p.name, self.days[i])
+                verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
                 if in_scope and verdict in IS_A_GAP:
                     if fillable is None:
                         fillable = self._fillable(edges)
@@ -208,7 +230,7 @@ class _Court:
             elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
-        self.judged[p.name] = _Judged(column, verdicts, p)
+        self.judged[p.name] = _Judged(column, verdicts, targets, p)
 
     # -- columns ------------------------------------------------------------------------------------------------
 
@@ -243,21 +265,18 @@ class _Court:
                 if e.edge.own_day == "upcoming":
                     past, future = e.versions[:split], e.versions[split + 1 :]
                 ends = past + future
-            total = [t ^ a ^ b for t, a, b in zip(total, starts, ends, strict=True)]
+            total = list(map(xor, total, map(xor, starts, ends)))
         return total
 
     def _ready(self, edges: Sequence[_Edge]) -> bytearray:
         """Per day, whether everything that is read of the day itself is settled."""
         ready = bytearray(b"\x01") * self.length
         for e in edges:
-            if e.optional or e.edge.own_day == "never":
-                continue
-            low = self.today if e.edge.own_day == "upcoming" else 0
-            high = self.today if e.edge.own_day == "historical" else self.length
             counts = e.unsettled
-            for i in range(min(max(low, 0), self.length), min(max(high, 0), self.length)):
-                if counts[i + 1] != counts[i]:
-                    ready[i] = 0
+            if counts[-1]:
+                for i in e.needed:
+                    if counts[i + 1] != counts[i]:
+                        ready[i] = 0
         return ready
 
     def _bootstrap(self, p: Processor) -> frozenset[int]:
@@ -294,9 +313,9 @@ class _Court:
             back = e.edge.lookback_days
             changed = [seen.changed_at if seen else 0 for seen in e.column]
             if e.edge.own_day != "never":
-                latest = [max(a, b) for a, b in zip(latest, changed, strict=True)]
+                latest = list(map(max, latest, changed))
             if back:
-                latest = [max(a, b) for a, b in zip(latest, _window_max(changed, back), strict=True)]
+                latest = list(map(max, latest, _window_max(changed, back)))
         return latest
 
     # -- one target ---------------------------------------------------------------------------------------------
@@ -336,8 +355,10 @@ class _Court:
         return Verdict.PHANTOM if seen.extra and p.restate != "never" else Verdict.COMPLETE
 
     def _unready(self, i: int, edges: Sequence[_Edge]) -> Verdict:
-        verdicts = {self.judged[t.processor].verdicts[i] for t in self._own_blockers(i, edges)}
-        return Verdict.NOT_DUE if verdicts == {Verdict.NOT_DUE} else Verdict.BLOCKED
+        for e in edges:
+            if i in e.needed and e.unsettled[i + 1] != e.unsettled[i] and e.verdicts[i] is not Verdict.NOT_DUE:
+                return Verdict.BLOCKED
+        return Verdict.NOT_DUE
 
     def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
         """Blocked while something that a run would read is being written, or is not what its version says."""
@@ -357,8 +378,8 @@ class _Court:
         return False
 
     def _known(
-        self, p: Processor, target: Target, verdict: Verdict, seen: Seen, inputs: int,
-        acknowledged: Sequence[Acknowledged], edges: Sequence[_Edge], i: int,
+        self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged],
+        edges: Sequence[_Edge], i: int,
     ) -> Verdict:
         """What the ledger adds: somebody is at work, a person has spoken, or trying again is pointless."""
         for word in acknowledged:
@@ -406,7 +427,8 @@ class _Court:
             holes = self._window_blockers(i, edges)
             detail = f"its look-back spans unfinished targets, {holes[0]} first"
         if verdict is Verdict.EXHAUSTED and history:
-            detail = f"{history.attempts} attempts without the data landing; the last said: {history.last_error or 'nothing'}"
+            said = history.last_error or "nothing"
+            detail = f"{history.attempts} attempts without the data landing; the last said: {said}"
         return Gap(target, verdict, seen, inputs, since, (), detail)
 
     def _midnight_after(self, i: int) -> datetime:
@@ -416,13 +438,11 @@ class _Court:
         return self._own_blockers(i, edges) or self._window_blockers(i, edges)
 
     def _own_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
-        return tuple(
-            Target(e.name, self.days[i])
-            for e in edges
-            if not e.optional
-            and e.edge.reads_own_day(i < self.today)
-            and e.unsettled[i + 1] != e.unsettled[i]
-        )
+        day = self.days[i]
+        return tuple([
+            e.targets.get(i) or Target(e.name, day)
+            for e in edges if i in e.needed and e.unsettled[i + 1] != e.unsettled[i]
+        ])  # fmt: skip
 
     def _window_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
         """The unfinished targets in the look-back windows, newest first, ten at most of each upstream."""
@@ -437,17 +457,18 @@ class _Court:
 
 
 def _window_max(values: Sequence[int], back: int) -> list[int]:
-    """Per position, the largest of the `back` values before it."""
-    best: deque[int] = deque()
-    result = []
-    for i in range(len(values)):
-        while best and best[0] < i - back:
-            best.popleft()
-        result.append(values[best[0]] if best else 0)
-        while best and values[best[-1]] <= values[i]:
-            best.pop()
-        best.append(i)
-    return result
+    """Per position, the largest of the `back` values before it; 0 where there are none.
+
+    A window spans the end of one block of `back` values and the beginning of the next, so that the largest so far from
+    both ends of every block is enough.
+    """
+    ahead: list[int] = []  # the largest from a position to the end of its block
+    behind: list[int] = []  # and from the beginning of its block to it
+    for start in range(0, len(values), back):
+        block = values[start : start + back]
+        behind += accumulate(block, max)
+        ahead += reversed([*accumulate(reversed(block), max)])
+    return [0, *behind[:back], *map(max, ahead[1:], behind[back:])][: len(values)]
 
 
 def _by_processor(acknowledged: Sequence[Acknowledged]) -> dict[str, list[Acknowledged]]:

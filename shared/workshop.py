@@ -1,4 +1,4 @@
-"""Stage, audit, publish on BigQuery: one job to make a batch, one to look at a wave's results, one to publish a batch."""
+"""Stage, audit, publish on BigQuery: one job to make a batch, one to audit a wave, one to publish a batch."""
 
 from __future__ import annotations
 
