@@ -17,15 +17,16 @@ from rich.table import Table
 
 from cli.apply import apply_with_progress
 from cli.load import load_path
-from cli.options import open_gapless, where
 from cli.present import show_look, show_plan, show_report
 from shared import local
 from shared.engine import Look
+from shared.errors import BadInput
 from shared.model import ASKS_FOR_A_RUN, Policy, Target, Verdict
 from shared.sample import incidents
 from shared.sample.known import read_season
 from shared.sample.season import write_season
-from shared.wiring import Gapless
+from shared.settings import read_settings
+from shared.wiring import Gapless, connect
 
 _SEASON = 2022
 
@@ -34,24 +35,35 @@ _SEASON = 2022
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of real seasons instead of the generated one.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated season.")
 @click.option("--keep", is_flag=True, help="Keep the warehouse running afterwards, to look around.")
-@where
-def command(data: Path | None, seed: int, keep: bool, project: str | None, home: Path | None, now: str | None) -> None:
+@click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False), help="Folder for the demo's warehouse, made anew."
+)
+def command(data: Path | None, seed: int, keep: bool, home: Path | None) -> None:
     """Load a season, break it as the documented incidents did, find the damage, repair it, and check the result.
 
     Works in a warehouse of its own, which is made anew each time. Exit code 0 only if everything that should be
     complete is complete and what was repaired is, byte for byte, what was there before.
     """
-    if project:
-        raise click.UsageError("the demo damages data: it runs on the embedded warehouse only, without --project")
     home = home or Path(".gapless") / "demo"
-    local.stop(home)
-    shutil.rmtree(home, ignore_errors=True)
+    _make_room(home)
     console = Console()
     try:
-        sys.exit(_demo(console, open_gapless(None, home, now), data, seed, home, keep))
+        # Whatever the environment names: the demo damages data, and runs on a warehouse of its own only.
+        sys.exit(_demo(console, connect(read_settings({}, home=home)), data, seed, home, keep))
     finally:
         if not keep:
             local.stop(home)
+
+
+def _make_room(home: Path) -> None:
+    """Remove the warehouse of an earlier demo; refuse a folder that holds anything else."""
+    local.stop(home)
+    if not home.exists():
+        return
+    strange = sorted({p.name for p in home.iterdir()} - local.FILES)
+    if strange:
+        raise BadInput(f"{home} holds {strange[0]}, which is no part of a demo's warehouse; name an empty folder")
+    shutil.rmtree(home)
 
 
 def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home: Path, keep: bool) -> int:

@@ -45,7 +45,8 @@ def command(
     else:
         console = Console()
         console.print(_tree(pipeline, evidence))
-        roots = list({root.target: root for root in evidence.roots()}.values())
+        asks = evidence.verdict in IS_A_GAP
+        roots = list({root.target: root for root in evidence.roots()}.values()) if asks else []
         for root in roots[:3]:
             gap = root.gap or Gap(root.target, root.verdict, root.seen, root.inputs, None)
             console.print(Text(f"Fix: {fix(pipeline, gap)}", style="bold"))

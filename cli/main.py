@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 
 import click
 
+from shared import __version__
 from shared.errors import GaplessError
 
 # Loaded when called, so that --help is instant.
@@ -28,7 +30,8 @@ Exit codes:
   1  gaps (or a repair that did not land)
   2  wrong use: an option, a date, a file
   3  refused for safety; the message has the numbers
-  4  could not observe: the tables could not be read
+  4  could not observe: the tables could not be read, or hold nothing at all
+  70 a bug in Gapless
 """
 
 
@@ -42,7 +45,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gapless")
+@click.version_option(__version__, prog_name="gapless")
 def gapless() -> None:
     """The root of all commands."""
 
@@ -62,6 +65,10 @@ def main() -> None:
         code = error.exit_code
     except BrokenPipeError:
         code = 0
+    except Exception:  # noqa: BLE001  (the outermost edge: a bug must not look like "there are gaps")
+        traceback.print_exc()
+        click.echo("gapless: this is a bug in Gapless; the lines above say where", err=True)
+        code = 70
     sys.exit(code if isinstance(code, int) else 0)
 
 

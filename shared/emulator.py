@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 _KEPT = 64
+_MEMORY = "1200MB"  # for DuckDB, which would take 80 % of the machine; more than that goes to disk
 _WORTH_KEEPING = 400  # characters
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 100)
     import_extension("spatial")  # the emulator insists on it; this copies it out of the package, nothing is downloaded
     _parse_once()
+    _keep_memory_small()
     from bqemulator.cli import main as serve
 
     serve()
@@ -47,6 +49,19 @@ def _parse_once() -> None:
         return [tree if tree is None else tree.copy() for tree in trees]
 
     Dialect.parse = remembered  # type: ignore[method-assign]
+
+
+def _keep_memory_small() -> None:
+    """Give DuckDB a limit, so that the warehouse of four seasons fits on a small machine."""
+    import duckdb
+
+    connect = duckdb.connect
+
+    def bounded(*arguments: Any, **options: Any) -> Any:
+        options.setdefault("config", {"memory_limit": _MEMORY})
+        return connect(*arguments, **options)
+
+    duckdb.connect = bounded
 
 
 if __name__ == "__main__":

@@ -57,7 +57,14 @@ class TransientFailure(CannotObserve):
 
 
 class ClaimLost(GaplessError):
-    """Another run owns these targets; its outcome will show at the next look."""
+    """Another run owns these targets; its outcome will show at the next look.
+
+    `settled` says that the other's claim is known to have ended, in rows or in nothing.
+    """
 
     permanent = False
     exit_code = 1
+
+    def __init__(self, message: str, *, settled: bool = True) -> None:
+        super().__init__(message)
+        self.settled = settled

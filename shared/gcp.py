@@ -88,7 +88,7 @@ class BigQueryWarehouse:
                 job = self._client.get_job(job_id, retry=self._retry)
             except (api.Forbidden, api.NotFound) as error:
                 # Somebody else's job is not ours to see; 404 can follow a 409 while the job is being created.
-                raise ClaimLost(f"job {job_id} belongs to another run") from error
+                raise ClaimLost(f"job {job_id} belongs to another run", settled=False) from error
             if (job.labels or {}).get("owner") != owner:
                 try:
                     job.result(retry=self._retry)

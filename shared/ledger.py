@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,6 @@ from shared.errors import CannotObserve, ClaimLost
 from shared.model import Claim, Outcome, Target, Wanted
 from shared.ports import Param, Warehouse
 from shared.statements import quoted
-
-DATASET = "nba_orchestration"
 
 TABLES: dict[str, str] = {
     # one row per claimed target; the row of claim 0 names this ledger's generation
@@ -68,44 +66,48 @@ TABLES: dict[str, str] = {
 ) PARTITION BY data_date CLUSTER BY processor_name""",
 }
 
-_OUTCOMES = f"`{DATASET}.backfill_date_outcomes`"
+# The views that people query, over the datasets' own names.
 VIEWS: dict[str, str] = {
-    "nba_processing.processing_metadata": f"""
+    "processing_metadata": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date, expected_count AS expected_players,
   actual_count AS actual_players, completeness_pct AS coverage_pct, data_source,
   IF(status = 'complete', 'COMPLETE', 'INCOMPLETE') AS status, processed_at AS created_at
-FROM {_OUTCOMES}""",
-    "nba_processing.precompute_failures": f"""
+FROM {outcomes}""",
+    "precompute_failures": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date,
   CONCAT('coverage_', CAST(analysis_date AS STRING)) AS entity_id, 'DATE' AS entity_type,
   IF(status = 'partial', 'INCOMPLETE_COVERAGE', 'PROCESSING_ERROR') AS failure_category,
   error_message AS failure_reason, TRUE AS can_retry, status AS failure_type, TRUE AS is_correctable,
   expected_count AS expected_game_count, actual_count AS actual_game_count,
   IF(EXISTS(
-    SELECT 1 FROM {_OUTCOMES} AS later
+    SELECT 1 FROM {outcomes} AS later
     WHERE later.processor_name = o.processor_name AND later.analysis_date = o.analysis_date
       AND later.status = 'complete' AND later.processed_at > o.processed_at
   ), 'resolved', 'open') AS resolution_status, processed_at AS created_at
-FROM {_OUTCOMES} AS o WHERE status IN ('partial', 'failed')""",
-    "nba_reference.processor_run_history": f"""
+FROM {outcomes} AS o WHERE status IN ('partial', 'failed')""",
+    "processor_run_history": """
 SELECT processor_name, analysis_date AS data_date, backfill_run_id AS run_id,
   IF(status = 'complete', 'success', status) AS status, started_at, processed_at,
   CONCAT('phase_', CAST(phase AS STRING)) AS phase, actual_count AS records_processed,
   IF(status IN ('partial', 'failed'), status, NULL) AS failure_category,
   IF(status = 'skipped', error_message, NULL) AS skip_reason, claim_number AS retry_attempt, error_message AS errors
-FROM {_OUTCOMES}
+FROM {outcomes}
 UNION ALL
 SELECT processor_name, data_date, run_id, status, started_at, processed_at, phase, records_processed,
   CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS INT64), CAST(NULL AS STRING)
-FROM `{DATASET}.reported_runs`""",
+FROM {reported_runs}""",
 }
 
 
-def table(name: str) -> str:
-    return f"{DATASET}.{name}"
+_PATIENCE = 30  # seconds for a job that this account may not look at
 
 
-def state() -> str:
+def table(dataset: str, name: str) -> str:
+    """The full name of one of `TABLES`."""
+    return f"{dataset}.{name}"
+
+
+def state(dataset: str) -> str:
     """A SELECT of what the ledger adds up to; its columns are those of `observe.statement`.
 
     Rows of kind `history` are targets whose newest attempt did not land or is still open; whether its lease counts is
@@ -118,9 +120,9 @@ def state() -> str:
 SELECT * FROM (
 WITH history AS (
   SELECT a.processor_name, a.target_date,
-    COUNTIF(done.last_complete IS NULL OR a.claimed_at > done.last_complete) AS attempts,
-    COUNTIF(o.status != 'complete' AND (done.last_complete IS NULL OR a.claimed_at > done.last_complete)) AS failures,
-    ARRAY_AGG(a.inputs_hash ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS inputs_hash,
+    COUNTIF(a.is_counted AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS attempts,
+    COUNTIF(a.is_counted AND o.status != 'complete' AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS failures,
+    ANY_VALUE(a.newest_inputs) AS inputs_hash,
     MAX(IFNULL(o.processed_at, a.claimed_at)) AS last_attempt,
     MAX(done.last_complete) AS last_complete,
     MAX(a.claim_number) AS claim_number,
@@ -128,20 +130,27 @@ WITH history AS (
       AS lease_until,
     ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, ''))
       ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS note
-  FROM {quoted(table("attempts"))} AS a
+  FROM (
+    -- other inputs are another matter: only attempts on the newest ones count
+    SELECT *, IFNULL(inputs_hash = newest_inputs, newest_inputs IS NULL) AS is_counted
+    FROM (
+      SELECT *, FIRST_VALUE(inputs_hash) OVER (
+        PARTITION BY processor_name, target_date ORDER BY claim_number DESC) AS newest_inputs
+      FROM {quoted(table(dataset, "attempts"))} WHERE target_date BETWEEN @first AND @last
+    )
+  ) AS a
   LEFT JOIN (
     SELECT processor_name, analysis_date, claim_number, ANY_VALUE(status) AS status,
       MAX(processed_at) AS processed_at, ANY_VALUE(error_message) AS error_message
-    FROM {quoted(table("backfill_date_outcomes"))} WHERE analysis_date BETWEEN @first AND @last
+    FROM {quoted(table(dataset, "backfill_date_outcomes"))} WHERE analysis_date BETWEEN @first AND @last
     GROUP BY processor_name, analysis_date, claim_number
   ) AS o
     ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date AND o.claim_number = a.claim_number
   LEFT JOIN (
     SELECT processor_name, analysis_date, MAX(processed_at) AS last_complete
-    FROM {quoted(table("backfill_date_outcomes"))}
+    FROM {quoted(table(dataset, "backfill_date_outcomes"))}
     WHERE analysis_date BETWEEN @first AND @last AND status = 'complete' GROUP BY processor_name, analysis_date
   ) AS done ON done.processor_name = a.processor_name AND done.analysis_date = a.target_date
-  WHERE a.target_date BETWEEN @first AND @last
   GROUP BY a.processor_name, a.target_date
 )
 SELECT 'history' AS kind, processor_name AS name, target_date AS day, attempts AS a, failures AS b, inputs_hash AS c,
@@ -158,19 +167,34 @@ SELECT 'acknowledged', processor_name, first_date, UNIX_DATE(last_date), UNIX_DA
   UNIX_MICROS(acknowledged_at), NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   CONCAT(reason, CODE_POINTS_TO_STRING([10]), owner)
 FROM (
-  SELECT * FROM {quoted(table("acknowledged_gaps"))} WHERE first_date <= @last AND last_date >= @first
+  SELECT * FROM {quoted(table(dataset, "acknowledged_gaps"))} WHERE first_date <= @last AND last_date >= @first
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY processor_name, first_date, last_date ORDER BY acknowledged_at DESC) = 1
 ) WHERE NOT withdrawn
 UNION ALL
 SELECT 'head', '', CAST(NULL AS DATE), MAX(claim_number), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   MIN(IF(claim_number = 0, run_id, NULL))
-FROM {quoted(table("attempts"))}"""
+FROM {quoted(table(dataset, "attempts"))}"""
 
 
-def this_process() -> str:
-    """A token for the running process that another process on the same machine can check."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}/{uuid.uuid4().hex[:8]}"
+def this_process(*, findable: bool = True) -> str:
+    """A token for the running process that another process on the same machine can check.
+
+    Serverless instances may share all that a container sees of its machine; they are not `findable`, and their leases
+    end by time alone.
+    """
+    if not findable:
+        return f"//{uuid.uuid4().hex}"
+    return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}/{uuid.uuid4().hex[:8]}"
+
+
+def _machine() -> str:
+    """This boot of this machine, and this space of process numbers in it; empty where that cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:  # noqa: PTH123
+            return f"{boot.read().strip()}:{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str:
@@ -186,10 +210,10 @@ def owner_is_gone(owner: str) -> bool:
 
     So a command that was killed can be repeated at once. An owner elsewhere is never known to be dead; its lease ends.
     """
-    host, _, rest = owner.partition("/")
+    machine, _, rest = owner.partition("/")
     pid, _, rest = rest.partition("/")
     started = rest.partition("/")[0]
-    if host != socket.gethostname() or not pid.isdigit() or started in ("", "?"):
+    if not machine or machine != _machine() or not pid.isdigit() or started in ("", "?"):
         return False
     return _started(int(pid)) != started
 
@@ -199,11 +223,12 @@ class SqlLedger:
     """The ledger on BigQuery."""
 
     warehouse: Warehouse
+    dataset: str
     phases: Mapping[str, int]
     clock: Callable[[], datetime]
     lease: timedelta
     owner: str
-    generation: str = ""
+    wait: Callable[[float], None] = time.sleep
 
     def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
         """Claim targets after having seen claim number `newest`; the claim is of nothing when nothing is left.
@@ -219,31 +244,40 @@ class SqlLedger:
             try:
                 self._insert(number, left, generation, run_id)
                 return Claim(number, left, others)
-            except ClaimLost:
-                answer = self.warehouse.rows(
-                    f"SELECT claim_number, processor_name, target_date FROM {quoted(table('attempts'))} "
-                    "WHERE claim_number > @newest",
-                    {"newest": newest},
-                    purpose="claims",
-                )
-                others |= {Target(name, day) for _, name, day in answer.rows}
+            except ClaimLost as lost:
+                rows = self._claims_after(newest)
+                for _ in range(0 if lost.settled else _PATIENCE):
+                    if rows:
+                        break
+                    self.wait(1.0)  # the winner's job may be running still, and its rows be on their way
+                    rows = self._claims_after(newest)
+                others |= {Target(name, day) for _, name, day in rows}
                 left = tuple(w for w in left if w.target not in others)
                 # A number whose INSERT failed stays without rows; its job id is used up, so the next one is tried.
-                newest = max((row[0] for row in answer.rows), default=number)
+                newest = max((row[0] for row in rows), default=number)
         raise ClaimLost(f"20 other claims came first while {len(left)} targets were claimed; try again later")
+
+    def _claims_after(self, newest: int) -> Sequence[tuple[Any, ...]]:
+        return self.warehouse.rows(
+            f"SELECT claim_number, processor_name, target_date FROM {quoted(table(self.dataset, 'attempts'))} "
+            "WHERE claim_number > @newest",
+            {"newest": newest},
+            purpose="claims",
+        ).rows
 
     def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str) -> None:
         now = self.clock()
-        rows = [(w.target.processor, w.target.day.isoformat(), w.inputs, w.reason) for w in wanted]
+        # A fingerprint goes as text: it may be longer than what JSON numbers are trusted to keep.
+        rows = [(w.target.processor, w.target.day.isoformat(), str(w.inputs), w.reason) for w in wanted]
         # The condition is for the emulator, which accepts a job id twice but runs statements one after the other. On
         # BigQuery the job id decides; there two such INSERTs under different ids would both see nothing and both write.
         changed = self.warehouse.execute(
-            f"""INSERT INTO {quoted(table("attempts"))} (claim_number, run_id, processor_name, target_date, inputs_hash,
+            f"""INSERT INTO {quoted(table(self.dataset, "attempts"))} (claim_number, run_id, processor_name, target_date, inputs_hash,
   reason, owner, claimed_at, lease_until)
 SELECT @number, @run_id, JSON_VALUE(t, '$[0]'), CAST(JSON_VALUE(t, '$[1]') AS DATE),
   CAST(JSON_VALUE(t, '$[2]') AS INT64), JSON_VALUE(t, '$[3]'), @owner, @now, @until
 FROM UNNEST(JSON_QUERY_ARRAY(@targets)) AS t
-WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = @number)""",
+WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE claim_number = @number)""",
             {
                 "number": number,
                 "run_id": run_id,
@@ -266,7 +300,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
         rows = [
             (
                 o.target.day.isoformat(), o.target.processor, o.claim, self.phases[o.target.processor], o.expected,
-                o.covered, round(o.coverage_pct, 2), o.upstream_available, str(o.status), o.data_source, o.inputs,
+                o.covered, round(o.coverage_pct, 2), o.upstream_available, str(o.status), o.data_source, str(o.inputs),
                 o.error, o.lifted, o.started_at.isoformat(), o.finished_at.isoformat(),
             )
             for o in outcomes
@@ -280,7 +314,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
         names = [column.split() for column in columns.split(", ")]
         values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
         self.warehouse.execute(
-            f"INSERT INTO {quoted(table('backfill_date_outcomes'))} "
+            f"INSERT INTO {quoted(table(self.dataset, 'backfill_date_outcomes'))} "
             f"(backfill_run_id, {', '.join(name for name, _ in names)})\n"
             f"SELECT @run_id, {values} FROM UNNEST(JSON_QUERY_ARRAY(@outcomes)) AS r",
             {"run_id": run_id, "outcomes": json.dumps(rows)},
@@ -304,33 +338,41 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number =
             params["x"] = expires
             expiry = "@x"
         self.warehouse.execute(
-            f"INSERT INTO {quoted(table('acknowledged_gaps'))} (processor_name, first_date, last_date, reason, owner, "
+            f"INSERT INTO {quoted(table(self.dataset, 'acknowledged_gaps'))} (processor_name, first_date, last_date, reason, owner, "
             f"expires_on, withdrawn, acknowledged_at) SELECT @p, @f, @l, @r, @o, {expiry}, FALSE, @now",
             params,
             purpose="acknowledge",
         )
 
 
-def create(warehouse: Warehouse) -> None:
-    """Create what is missing of the ledger: dataset, tables, generation, views."""
-    for dataset in sorted({DATASET, *(view.split(".")[0] for view in VIEWS)}):
-        warehouse.create_dataset(dataset)
+def create(warehouse: Warehouse, dataset: str, views: Mapping[str, str]) -> None:
+    """Create what is missing of the ledger: dataset, tables, generation, and its views under their names."""
+    for name in sorted({dataset, *(view.split(".")[0] for view in views.values())}):
+        warehouse.create_dataset(name)
     for name, columns in TABLES.items():
-        warehouse.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table(name))} ({columns}", purpose="create")
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table(dataset, name))} ({columns}", purpose="create")
+    attempts = quoted(table(dataset, "attempts"))
     warehouse.execute(
-        f"""INSERT INTO {quoted(table("attempts"))}
-  (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
+        f"""INSERT INTO {attempts} (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
 SELECT 0, @generation, '', '', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP() FROM (SELECT 1)
-WHERE NOT EXISTS (SELECT 1 FROM {quoted(table("attempts"))} WHERE claim_number = 0)""",
+WHERE NOT EXISTS (SELECT 1 FROM {attempts} WHERE claim_number = 0)""",
         {"generation": uuid.uuid4().hex[:12]},
         purpose="create",
     )
-    for name, body in VIEWS.items():
-        warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}", purpose="create")
+    for view, name in views.items():
+        warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {view_body(dataset, view)}", purpose="create")
+
+
+def view_body(dataset: str, view: str) -> str:
+    """The SELECT of one of `VIEWS`."""
+    return VIEWS[view].format(
+        outcomes=quoted(table(dataset, "backfill_date_outcomes")),
+        reported_runs=quoted(table(dataset, "reported_runs")),
+    )
 
 
 def generation_of(rows: Sequence[tuple[Any, ...]]) -> str:
     """The generation in a `head` row; raises `CannotObserve` when the ledger was not created."""
     if not rows or rows[0][-1] is None:
-        raise CannotObserve(f"the ledger in dataset {DATASET} is empty; create it with: gapless init")
+        raise CannotObserve("the ledger is empty; create it with: gapless init")
     return str(rows[0][-1])

@@ -13,7 +13,6 @@ from shared.intake.arrow import arrow_parquet, pa, pc
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Param, Warehouse
 from shared.statements import publish, quoted
-from shared.workshop import STAGING
 
 _MOST_DATES = 2000  # a job may touch 4,000 partitions
 
@@ -34,7 +33,7 @@ def load(warehouse: Warehouse, pipeline: Pipeline, raw: RawRows, now: datetime) 
     for values, rows in _slices(processor, raw.rows):
         days = sorted(set(rows.column(processor.date_column).to_pylist()))
         for start in range(0, len(days), _MOST_DATES):
-            _replace(warehouse, processor, rows, days[start : start + _MOST_DATES], values, now)
+            _replace(warehouse, pipeline, processor, rows, days[start : start + _MOST_DATES], values, now)
     return Loaded(processor.name, raw.rows.num_rows, len(raw.dates), raw.dates[0], raw.dates[-1])
 
 
@@ -50,6 +49,7 @@ def _slices(processor: Processor, rows: Any) -> Iterator[tuple[dict[str, Param],
 
 def _replace(
     warehouse: Warehouse,
+    pipeline: Pipeline,
     processor: Processor,
     rows: Any,
     days: Sequence[date],
@@ -57,7 +57,7 @@ def _replace(
     now: datetime,
 ) -> None:
     chosen = rows.filter(pc.is_in(rows.column(processor.date_column), value_set=pa.array(days, pa.date32())))
-    staged = f"{STAGING}.load_{processor.name}_{uuid.uuid4().hex[:12]}"
+    staged = f"{pipeline.staging}.load_{processor.name}_{uuid.uuid4().hex[:12]}"
     columns = ", ".join(f"{c.name} {c.type}" for c in processor.content)
     warehouse.execute(
         f"CREATE TABLE {quoted(staged)} ({columns}) "

@@ -24,6 +24,10 @@ from shared.errors import CannotObserve
 from shared.settings import LOCAL_PROJECT
 
 _START_SECONDS = 60
+# Everything that a warehouse's folder holds.
+FILES = frozenset({
+    "bqemulator.duckdb", "bqemulator.duckdb.wal", "bqemulator.duckdb.tmp", "server.json", "server.lock", "server.log",
+})  # fmt: skip
 
 
 def start(home: Path, project: str = LOCAL_PROJECT) -> str:

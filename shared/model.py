@@ -5,8 +5,10 @@ Nothing here reads a clock, a table or the environment.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -303,6 +305,18 @@ class Outcome(NamedTuple):
     @property
     def coverage_pct(self) -> float:
         return 100.0 * self.covered / self.expected if self.expected else 100.0
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause the garbage collector while many small values without cycles are made; it would walk them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def days_between(first: date, last: date) -> Iterator[date]:

@@ -36,7 +36,7 @@ def statement(pipeline: Pipeline, processors: Sequence[Processor], *, whole: boo
 
     Columns: kind, name, day, a to j (INT64), note. Parameters: @first, @last, @today.
     """
-    parts = [ledger.state()] if whole else []
+    parts = [ledger.state(pipeline.ledger)] if whole else []
     if whole and pipeline.calendar:
         nothing = ", ".join("CAST(NULL AS INT64)" for _ in range(6))
         parts.append(

@@ -140,7 +140,7 @@ class Processor(_Strict):
     warn_pct: float = Field(95.0, gt=0, le=100)
     max_dates_per_run: int = Field(100, ge=1, le=4000)
     upstream: dict[str, Upstream] = Field(default_factory=dict)
-    replace_by: tuple[str, ...] = ()  # a load replaces the rows of a date that agree in these STRING columns
+    replace_by: tuple[str, ...] = Field((), max_length=1)  # a load replaces a date's rows of one value of this column
     topic: str | None = None  # where its completion is announced, if not on its phase's topic
 
     @property
@@ -185,6 +185,13 @@ class Pipeline:
     sql_folder: Path
     texts: Mapping[str, str]  # the SQL files by name
     topics: Mapping[int, str]  # per phase
+    ledger: str  # dataset of claims, outcomes and history
+    views: Mapping[str, str]  # of the ledger: which one, under which name
+
+    @property
+    def staging(self) -> str:
+        """The dataset of what is not published yet."""
+        return f"{self.ledger}_staging"
 
     def processor(self, name: str) -> Processor:
         """A processor by name or alias; raises `BadPipeline` naming the ones that exist."""
@@ -226,6 +233,10 @@ class _File(_Strict):
     history_start: date
     horizon_days: int = Field(1, ge=0, le=30)
     calendar: str | None = None
+    ledger: str
+    views: dict[Literal["processing_metadata", "precompute_failures", "processor_run_history"], str] = Field(
+        default_factory=dict
+    )
     topics: dict[int, str] = Field(default_factory=dict)
     gate_pct: float = Field(90.0, gt=0, le=100)
     warn_pct: float = Field(95.0, gt=0, le=100)
@@ -261,6 +272,9 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         declared[name] = _parse(Processor, {**defaults, **fields}, source, name)
     texts = {p.stem: p.read_text(encoding="utf-8") for p in sorted(sql_folder.glob("*.sql"))}
     for processor in declared.values():
+        if not file.calendar and (processor.bootstrap_days or processor.due == "after_games"):
+            field = "bootstrap_days" if processor.bootstrap_days else "due"
+            raise BadPipeline(f"{source}: processor '{processor.name}': {field}: the pipeline declares no calendar")
         for field, problem in _problems(processor, declared, texts):
             raise BadPipeline(f"{source}: processor '{processor.name}': {field}: {problem}")
     _no_sharing(declared, source)
@@ -277,6 +291,8 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         sql_folder,
         texts,
         file.topics,
+        file.ledger,
+        dict(file.views),
     )
 
 
@@ -303,6 +319,9 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
     for name in (*p.key, *p.expect_on, *p.replace_by):
         if name not in p.columns:
             found.append(("key", f"'{name}' is not among its columns"))
+    for name in p.replace_by:
+        if name in p.columns and p.columns[name].type != "STRING":
+            found.append(("replace_by", f"'{name}' is not a STRING"))
     for name in p.columns:
         if name in ENGINE_COLUMNS:
             found.append(("columns", f"'{name}' is filled by the engine and cannot be declared"))

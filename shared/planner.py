@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import accumulate
+from operator import add, sub
 
 from shared.errors import Storm
-from shared.model import ASKS_FOR_A_RUN, Action, Gap, Ledger, Plan, Policy, Target, Verdict
+from shared.model import ASKS_FOR_A_RUN, Action, Gap, Ledger, Plan, Policy, Target, Verdict, uncollected
 from shared.pipeline import Pipeline, Processor
 from shared.verdicts import Judgement
 
 
+@uncollected()
 def plan(
     pipeline: Pipeline, judgement: Judgement, ledger: Ledger, policy: Policy, now: datetime
 ) -> Plan:
@@ -31,6 +33,8 @@ def plan(
 
 def _refuse_a_storm(judgement: Judgement, ledger: Ledger, policy: Policy) -> None:
     """A wrong table name or a truncated dataset looks like thousands of gaps; repairing those makes it worse."""
+    if policy.lift_storm or not ledger.history:
+        return
     landed = sum(
         1 for target, history in ledger.history.items() if history.last_complete and judgement.scope.holds(target)
     )
@@ -40,7 +44,7 @@ def _refuse_a_storm(judgement: Judgement, ledger: Ledger, policy: Policy) -> Non
         if gap.verdict is Verdict.MISSING or (gap.verdict is Verdict.BLOCKED and not gap.seen.rows)
         if (history := ledger.history.get(gap.target)) and history.last_complete
     )
-    if lost < policy.storm_least or policy.lift_storm or 100 * lost < policy.storm_pct * landed:
+    if lost < policy.storm_least or 100 * lost < policy.storm_pct * landed:
         return
     raise Storm(
         f"{lost} of the {landed} targets that were complete before look lost ({100 * lost / landed:.0f} %, limit "
@@ -72,6 +76,7 @@ class _Planner:
         self.now = now
         self.first = judgement.first
         self.length = max((len(column) for column in judgement.verdicts.values()), default=0)
+        self.days = [self.first + timedelta(days=i) for i in range(self.length)]
         self.held: list[tuple[Gap, str]] = []
 
     def plan(self) -> Plan:
@@ -103,19 +108,23 @@ class _Planner:
             reason = self._reason_to_hold(gap, allowed)
             if reason:
                 self.held.append((gap, reason))
+                continue
+            name, day = gap.target
+            by_day = allowed.get(name)
+            if by_day is None:
+                allowed[name] = {day: gap}
             else:
-                allowed.setdefault(gap.target.processor, {})[gap.target.day] = gap
-        total = sum(len(days) for days in allowed.values())
-        admitted = self._within_the_cap(allowed) if total > self.policy.max_targets else None
-        chosen: dict[str, dict[date, Verdict]] = {}
-        for name, by_day in allowed.items():
-            for day, gap in by_day.items():
-                if admitted is None or day in admitted:
-                    chosen.setdefault(name, {})[day] = gap.verdict
-                else:
-                    why = f"beyond the {self.policy.max_targets} targets of one plan; the next takes it"
-                    self.held.append((gap, why))
-        return chosen
+                by_day[day] = gap
+        if sum(map(len, allowed.values())) <= self.policy.max_targets:
+            return {name: {day: gap.verdict for day, gap in by_day.items()} for name, by_day in allowed.items()}
+        admitted = self._within_the_cap(allowed)
+        why = f"beyond the {self.policy.max_targets} targets of one plan; the next takes it"
+        self.held += [(gap, why) for by_day in allowed.values() for day, gap in by_day.items() if day not in admitted]
+        kept = {
+            name: {day: gap.verdict for day, gap in by_day.items() if day in admitted}
+            for name, by_day in allowed.items()
+        }
+        return {name: by_day for name, by_day in kept.items() if by_day}
 
     def _within_the_cap(self, allowed: Mapping[str, Mapping[date, Gap]]) -> set[date]:
         """Whole dates, so that a date's chain stays together.
@@ -136,12 +145,17 @@ class _Planner:
     def _reason_to_hold(self, gap: Gap, allowed: Mapping[str, Mapping[date, Gap]]) -> str:
         verdict = gap.verdict
         if verdict is Verdict.BLOCKED:
-            for blocker in gap.blockers:
-                if blocker.day == gap.target.day and blocker.day not in allowed.get(blocker.processor, ()):
-                    return f"waits for {blocker}, which this plan does not repair"
-            if not any(b.day in allowed.get(b.processor, ()) for b in gap.blockers):
-                return f"waits for {gap.blockers[0]}, which this plan does not repair" if gap.blockers else "waits"
-            return ""
+            for name, day in gap.blockers:
+                days = allowed.get(name)
+                if days is None or day not in days:
+                    break
+            else:
+                return "" if gap.blockers else "waits"
+            waits = [blocker for blocker in gap.blockers if blocker.day not in allowed.get(blocker.processor, ())]
+            # Everything of its own date is needed; of a window, whatever can be repaired now.
+            if len(waits) < len(gap.blockers):
+                waits = [blocker for blocker in waits if blocker.day == gap.target.day]
+            return f"waits for {waits[0]}, which this plan does not repair" if waits else ""
         if verdict is Verdict.IN_FLIGHT:
             return "another run is at work on it"
         if verdict is Verdict.EXHAUSTED:
@@ -186,26 +200,28 @@ class _Planner:
     def _recheck(
         self, p: Processor, run: Mapping[date, Verdict], touched: Mapping[str, Sequence[int]]
     ) -> list[date]:
-        """The dates in scope that read something the plan may change and are not run anyway."""
+        """The dates in scope that read something the plan may change and are not run anyway.
+
+        Blocked ones are there already where their blockers are repaired, and nothing is expected of the rest.
+        """
         edges = [(touched[name], edge) for name, edge in p.upstream.items() if edge.version and name in touched]
         scope = self.judgement.scope
         if not edges or p.restate == "never" or (scope.processors and p.name not in scope.processors):
             return []
-        found = []
-        for i, verdict in enumerate(self.judgement.verdicts.get(p.name, ())):
-            if verdict not in _MAY_CHANGE:
-                continue
-            for counts, edge in edges:
-                if counts[i + 1] != counts[max(i - edge.lookback_days, 0)]:
-                    day = self.first + timedelta(days=i)
-                    if day not in run and scope.holds(Target(p.name, day)):
-                        found.append(day)
-                    break
-        return found
-
-
-# Blocked ones are there already where their blockers are repaired; nothing is expected of the others.
-_MAY_CHANGE = frozenset({Verdict.COMPLETE, Verdict.PHANTOM})
+        changed = [0] * self.length  # per day, how much of what it reads may change
+        for counts, edge in edges:
+            before = [0] * min(edge.lookback_days, self.length) + [*counts[: max(self.length - edge.lookback_days, 0)]]
+            changed = list(map(add, changed, map(sub, counts[1:], before)))
+        verdicts = self.judgement.verdicts.get(p.name, ())
+        return [
+            day
+            for day, may_change, verdict in zip(self.days, changed, verdicts, strict=True)
+            if may_change
+            and (verdict is Verdict.COMPLETE or verdict is Verdict.PHANTOM)
+            and scope.first <= day <= scope.last
+            and day not in run
+            and (not scope.dates or day in scope.dates)
+        ]
 
 
 def _actions(p: Processor, run: Mapping[date, Verdict], recheck: Sequence[date]) -> list[Action]:

@@ -26,6 +26,7 @@ class Settings:
     timeout_seconds: int
     report_only: bool
     halted: bool
+    serverless: bool  # a Cloud Function or Cloud Run instance
 
 
 def read_settings(
@@ -45,12 +46,13 @@ def read_settings(
         emulator=emulator,
         local=local,
         home=home or Path(env.get("GAPLESS_HOME") or ".gapless"),
-        location=env.get("GAPLESS_LOCATION", "US"),
+        location=env.get("GAPLESS_LOCATION") or "US",
         pipeline=Path(pipeline) if pipeline else None,
         max_gib_billed=_number(env, "GAPLESS_MAX_GIB_BILLED", 100.0, 0.01, 1_000_000.0),
         timeout_seconds=int(_number(env, "GAPLESS_TIMEOUT_SECONDS", 540, 10, 21_600)),
         report_only=_flag(env, "GAPLESS_REPORT_ONLY"),
         halted=_flag(env, "GAPLESS_HALT"),
+        serverless="K_SERVICE" in env,
     )
 
 

@@ -29,6 +29,7 @@ from shared.model import (
     Target,
     Verdict,
     from_micros,
+    uncollected,
 )
 from shared.pipeline import Pipeline, Processor, Upstream
 
@@ -149,6 +150,7 @@ def civil_today(pipeline: Pipeline, now: datetime) -> date:
     return now.astimezone(pipeline.timezone).date()
 
 
+@uncollected()
 def judge(pipeline: Pipeline, observation: Observation, policy: Policy, scope: Scope, now: datetime) -> Judgement:
     """The verdict on every target of an observation; gaps are listed for the targets in scope."""
     court = _Court(pipeline, observation, policy, scope, now)
@@ -179,6 +181,7 @@ class _Court:
         self.gaps: list[Gap] = []
         self.phantoms: list[Gap] = []
         self.warnings: list[Gap] = []
+        self.remembered = {target.processor for target in observation.ledger.history}
         self.acknowledged = _by_processor(observation.ledger.acknowledged)
         # Days of context before the scope are there to be read: their own windows are cut off, so not judged by them.
         self.scope_start = (scope.first - observation.first).days
@@ -198,7 +201,9 @@ class _Court:
         fillable: list[int] | None = None
         low, high = self._applicable(p)
         scoped = self._scoped(p)
-        complete, off_day = Verdict.COMPLETE, Verdict.OFF_DAY
+        complete, off_day, blocked = Verdict.COMPLETE, Verdict.OFF_DAY, Verdict.BLOCKED
+        name = p.name
+        remembered = bool(acknowledged) or name in self.remembered
         targets: dict[int, Target] = {}
         for i in range(low, high):
             seen = column[i]
@@ -217,13 +222,19 @@ class _Court:
                 continue
             seen = seen or NOTHING
             verdict = self._weigh(p, i, seen, ready[i], inputs[i], edges, gate, early, open_days, restates)
-            in_scope = scoped is None or i in scoped
+            in_scope = i in scoped
             if verdict in IS_A_GAP:
-                target = targets[i] = Target(p.name, self.days[i])
-                verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
+                target = targets[i] = Target(name, self.days[i])
+                if remembered:
+                    verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
+                if verdict is blocked:
+                    if in_scope:
+                        blockers = self._blockers(i, edges)
+                        self.gaps.append(Gap(target, blocked, seen, inputs[i], None, blockers))
+                    verdicts[i] = blocked
+                    continue
                 if in_scope and verdict in IS_A_GAP:
-                    if fillable is None:
-                        fillable = self._fillable(edges)
+                    fillable = fillable or self._fillable(edges)
                     self.gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
             elif in_scope and verdict is Verdict.PHANTOM:
                 self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
@@ -241,7 +252,7 @@ class _Court:
             return 0, split
         return (split if p.applies_to == "upcoming" else 0), horizon
 
-    def _scoped(self, p: Processor) -> range | frozenset[int] | None:
+    def _scoped(self, p: Processor) -> range | frozenset[int]:
         """The days in scope as indexes."""
         if self.scope.processors and p.name not in self.scope.processors:
             return range(0)
@@ -416,12 +427,12 @@ class _Court:
         self, p: Processor, target: Target, i: int, verdict: Verdict, seen: Seen, inputs: int,
         edges: Sequence[_Edge], changed_at: int,
     ) -> Gap:
-        if verdict is Verdict.BLOCKED:
-            return Gap(target, verdict, seen, inputs, None, self._blockers(i, edges))
         since = from_micros(changed_at) if changed_at else self._midnight_after(i)
         history = self.observation.ledger.history.get(target)
-        if history and history.last_complete and history.last_complete > since:
-            since = history.last_complete
+        if history and history.last_complete:
+            # It was there and is not any more. Nobody knows since when, so it is new: the age limit is for gaps that
+            # stood open, the storm breaker and the retry budget are for losses.
+            since = self.now
         detail = ""
         if p.run == "sql" and self._window_unsettled(i, edges):
             holes = self._window_blockers(i, edges)

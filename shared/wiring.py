@@ -17,7 +17,7 @@ from shared.ports import Bus, Warehouse
 from shared.settings import Settings
 from shared.statements import create_table
 from shared.verdicts import civil_today
-from shared.workshop import STAGING, SqlWorkshop
+from shared.workshop import SqlWorkshop
 
 
 def utcnow() -> datetime:
@@ -56,7 +56,7 @@ class Gapless:
             halted=policy.halted or self.settings.halted,
         )
         phases = {p.name: p.phase for p in self.pipeline.processors.values()}
-        book = ledger.SqlLedger(self.warehouse, phases, self.clock, policy.lease, ledger.this_process())
+        book = ledger.SqlLedger(self.warehouse, self.pipeline.ledger, phases, self.clock, policy.lease, ledger.this_process(findable=not self.settings.serverless))
         observer = SqlObserver(self.warehouse, self.pipeline)
         workshop = SqlWorkshop(self.warehouse, self.pipeline)
         executor = Executor(self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2)
@@ -69,12 +69,12 @@ class Gapless:
 
     def create(self) -> None:
         """Create every dataset, table and view that is missing; what is there stays as it is."""
-        datasets = {p.dataset for p in self.pipeline.processors.values()} | {STAGING}
+        datasets = {p.dataset for p in self.pipeline.processors.values()} | {self.pipeline.staging}
         for dataset in sorted(datasets):
             self.warehouse.create_dataset(dataset)
         for processor in self.pipeline.processors.values():
             self.warehouse.execute(create_table(processor), purpose="create")
-        ledger.create(self.warehouse)
+        ledger.create(self.warehouse, self.pipeline.ledger, self.pipeline.views)
 
 
 def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gapless:

@@ -12,8 +12,6 @@ from shared.pipeline import Pipeline
 from shared.ports import Param, Warehouse
 from shared.statements import coverage, publish, stage
 
-STAGING = "gapless_staging"
-
 
 class SqlWorkshop:
     """The `Workshop` port on a warehouse."""
@@ -25,7 +23,7 @@ class SqlWorkshop:
     def stage(self, batch: Batch, today: date) -> None:
         processor = self._pipeline.processors[batch.processor]
         self._warehouse.execute(
-            stage(self._pipeline, processor, staging_table(batch)),
+            stage(self._pipeline, processor, staging_table(self._pipeline, batch)),
             _dates(batch.days) | {"today": today},
             purpose="stage",
         )
@@ -34,14 +32,14 @@ class SqlWorkshop:
         """The bytes that making this batch would read."""
         processor = self._pipeline.processors[batch.processor]
         return self._warehouse.price(
-            stage(self._pipeline, processor, staging_table(batch)), _dates(batch.days) | {"today": today}
+            stage(self._pipeline, processor, staging_table(self._pipeline, batch)), _dates(batch.days) | {"today": today}
         )
 
     def audit(self, batches: Sequence[Batch], today: date) -> Mapping[Target, Seen]:
         parts = []
         for number, batch in enumerate(batches):
             processor = self._pipeline.processors[batch.processor]
-            measured = coverage(self._pipeline, processor, table=staging_table(batch), only_dates=True)
+            measured = coverage(self._pipeline, processor, table=staging_table(self._pipeline, batch), only_dates=True)
             parts.append(f"SELECT {number} AS batch, c.* FROM (\n{measured}\n) AS c")
         days = sorted({day for batch in batches for day in batch.days})
         answer = self._warehouse.rows("\nUNION ALL\n".join(parts), _dates(days) | {"today": today}, purpose="audit")
@@ -60,17 +58,17 @@ class SqlWorkshop:
     def publish(self, batch: Batch, days: Sequence[date], run_id: str, now: datetime) -> None:
         processor = self._pipeline.processors[batch.processor]
         self._warehouse.execute(
-            publish(processor, staging_table(batch), ledger.table("attempts")),
+            publish(processor, staging_table(self._pipeline, batch), ledger.table(self._pipeline.ledger, "attempts")),
             _dates(days) | {"processor": batch.processor, "claim": batch.claim, "run_id": run_id, "now": now},
             purpose="publish",
         )
 
     def discard(self, batch: Batch) -> None:
-        self._warehouse.drop(staging_table(batch))
+        self._warehouse.drop(staging_table(self._pipeline, batch))
 
 
-def staging_table(batch: Batch) -> str:
-    return f"{STAGING}.{batch.processor}_{batch.claim:09d}_{batch.part}"
+def staging_table(pipeline: Pipeline, batch: Batch) -> str:
+    return f"{pipeline.staging}.{batch.processor}_{batch.claim:09d}_{batch.part}"
 
 
 def _dates(days: Sequence[date]) -> dict[str, Param]:

@@ -13,13 +13,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from shared.errors import BadInput
+from shared.ledger import table
 from shared.model import Target
 from shared.pipeline import ENGINE_COLUMNS, Pipeline, Processor
 from shared.ports import Param, Scalar, Warehouse
 from shared.sample.model import Fixture, SampleSeason, analytics_game_id
 from shared.statements import quoted, row_hash
-
-REPORTED_RUNS = "nba_orchestration.reported_runs"
 
 COMPOSITE = "player_composite_factors"
 DAILY = "player_daily_cache"
@@ -319,7 +318,7 @@ def _tracking_fault(season: SampleSeason, pipeline: Pipeline) -> Statements:
     names = ", ".join(runs[0])
     values = ", ".join(f"r.{name}" for name in runs[0])
     yield Statement(
-        f"INSERT INTO {quoted(REPORTED_RUNS)} ({names})\nSELECT {values} FROM UNNEST(@runs) AS r", {"runs": runs}
+        f"INSERT INTO {quoted(table(pipeline.ledger, 'reported_runs'))} ({names})\nSELECT {values} FROM UNNEST(@runs) AS r", {"runs": runs}
     )
 
 

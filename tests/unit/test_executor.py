@@ -1,0 +1,352 @@
+"""One wave, step by step: what is published, what is recorded, what is announced, and what an apply refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from shared.errors import GaplessError, Halted, PlanChanged, TransientFailure
+from shared.executor import fault
+from shared.model import Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
+from shared.pipeline import Processor
+from shared.twin import Row, Rows, Twin, World, declare
+
+FIRST, LAST = date(2024, 1, 1), date(2024, 1, 6)
+DAYS = tuple(days_between(FIRST, LAST))
+EVERYTHING = Scope(FIRST, LAST)
+DAY = date(2024, 1, 3)
+
+SHOP: Mapping[str, Mapping[str, Any]] = {
+    "orders": {"run": "none"},
+    "revenue": {"phase": 2, "expect": {"keys_of": "orders"}, "upstream": {"orders": {"own_day": True}}},
+    "report": {
+        "phase": 3,
+        "expect": {"keys_of": "revenue"},
+        "upstream": {"revenue": {"own_day": True, "lookback_days": 1}},
+        "topic": "reports",
+    },
+}
+
+
+def shop(processors: Mapping[str, Mapping[str, Any]] = SHOP, policy: Policy | None = None) -> Twin:
+    twin = Twin(World(declare(processors, topics={2: "phase2"})), policy or Policy())
+    for day in DAYS:
+        twin.world.fill("orders", day, {"a": day.day, "b": day.day, "c": day.day, "d": day.day})
+    return twin
+
+
+def spoil(twin: Twin, bad: Target, how: Any) -> None:
+    twin.world.spoil = lambda target, rows: how(rows) if target == bad else rows
+
+
+def one_short(rows: Rows) -> Rows:
+    return rows[1:]
+
+
+def broken(_: Rows) -> Rows:
+    raise GaplessError("no such column: amount")
+
+
+# -- the audit ------------------------------------------------------------------------------------------------------
+
+REVENUE = Processor.model_validate(
+    {"name": "revenue", "phase": 2, "table": "mart.revenue", "date_column": "day", "key": ["key"],
+     "columns": {"day": "DATE", "key": "STRING"}, "suspect": "amount < 0"}
+)
+
+
+@pytest.mark.parametrize(
+    ("staged", "words"),
+    [
+        (Seen(10, 10, 10), ""),
+        (Seen(10, 9, 9), ""),
+        (Seen(0, 0), ""),
+        (Seen(10, 0), "0 of 10 expected keys"),
+        (Seen(10, 8, 8), "8 of 10 expected keys (80.0 %), below the gate of 90 %"),
+        (Seen(10, 10, 10, suspect=2), "2 of 10 rows are built on missing inputs (amount < 0)"),
+        (Seen(10, 10, 10, altered=3), "3 of 10 rows lack a required value or are out of range"),
+        (Seen(10, 10, 11, duplicates=1), "1 rows repeat a key"),
+        (Seen(10, 10, 11, extra=1), "1 keys are not expected"),
+        (Seen(187, 0, 187, extra=187), "0 of 187 expected keys"),
+    ],
+)
+def test_what_may_not_be_published_says_why_in_numbers(staged: Seen, words: str) -> None:
+    problem = fault(REVENUE, staged)
+    assert words in problem
+    assert bool(problem) is bool(words)
+
+
+def test_lifting_the_gate_lifts_nothing_else() -> None:
+    assert not fault(REVENUE, Seen(10, 1, 1), gate=False)
+    assert fault(REVENUE, Seen(10, 0), gate=False)
+    assert fault(REVENUE, Seen(10, 1, 1, suspect=1), gate=False)
+    assert fault(REVENUE, Seen(10, 1, 2, duplicates=1), gate=False)
+
+
+def test_a_record_may_hold_more_than_is_expected() -> None:
+    assert not fault(REVENUE.model_copy(update={"restate": "never"}), Seen(10, 10, 11, extra=1))
+
+
+# -- one wave -------------------------------------------------------------------------------------------------------
+
+
+def test_a_wave_claims_stages_audits_publishes_measures_records_and_announces_in_this_order() -> None:
+    twin = shop()
+    look = twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"})))
+    steps: list[str] = []
+    twin.world.pause = steps.append
+    twin.engine().apply(look)
+    order = [step.removeprefix("before ") for step in steps if step.startswith("before ")]
+    assert order == ["claim", "stage", "audit", "publish", "discard", "measure", "outcomes", "message", "observe"]
+
+
+def test_only_dates_that_pass_their_audit_are_published_and_the_others_keep_what_they_had() -> None:
+    twin = shop()
+    bad = Target("revenue", DAY)
+    old = (Row("a", 1), Row("b", 2))
+    twin.world.put({bad: old})
+    spoil(twin, bad, one_short)
+    report = twin.engine().apply(twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"}))))
+    assert twin.world.rows(bad) == old
+    assert all(len(twin.world.rows(Target("revenue", day))) == 4 for day in DAYS if day != DAY)
+    (failed,) = report.failed
+    assert (failed.target, failed.expected, failed.covered) == (bad, 4, 2)
+    assert failed.error == "3 of 4 expected keys (75.0 %), below the gate of 90 %"
+
+
+@pytest.mark.parametrize(
+    ("before", "how", "status"),
+    [
+        ((), broken, Status.FAILED),
+        ((), one_short, Status.FAILED),
+        ((Row("a", 1), Row("b", 2)), one_short, Status.FAILED),  # what is there was written by somebody else
+    ],
+)
+def test_an_outcome_says_what_the_table_holds_and_why_it_is_not_more(before: Rows, how: Any, status: Status) -> None:
+    twin = shop()
+    bad = Target("revenue", DAY)
+    twin.world.put({bad: before})
+    spoil(twin, bad, how)
+    report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
+    (outcome,) = report.outcomes
+    assert outcome.status is status
+    assert outcome.error
+    assert [(o.status, o.error) for o in twin.world.outcomes] == [(status, outcome.error)]
+
+
+def test_a_rebuild_that_failed_over_whole_but_stale_rows_is_partial() -> None:
+    twin = shop()
+    twin.engine().apply(twin.engine().scan(EVERYTHING))
+    bad = Target("revenue", DAY)
+    twin.world.fill("orders", DAY, {"a": 9, "b": 9, "c": 9, "d": 9})
+    spoil(twin, bad, broken)
+    report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
+    assert [(o.status, o.covered, o.error) for o in report.outcomes] == [(Status.PARTIAL, 4, "no such column: amount")]
+
+
+def test_a_batch_that_fails_takes_only_its_own_dates_down() -> None:
+    twin = shop({**SHOP, "revenue": {**SHOP["revenue"], "max_dates_per_run": 2}})
+    spoil(twin, Target("revenue", DAY), broken)
+    report = twin.engine().apply(twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"}))))
+    assert [o.target.day for o in report.failed] == [DAY, DAY + timedelta(days=1)]
+
+
+def test_a_batch_holds_no_more_dates_than_its_processor_takes() -> None:
+    twin = shop({**SHOP, "revenue": {**SHOP["revenue"], "max_dates_per_run": 4}})
+    sizes: list[list[int]] = []
+
+    def watch(step: str) -> None:
+        if step == "before audit":
+            sizes.append([len(days) for days in twin.world.staged.values()])
+
+    twin.world.pause = watch
+    twin.engine().apply(twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"}))))
+    assert sizes == [[4, 2]]
+
+
+@pytest.mark.parametrize("how", [broken, one_short, lambda rows: rows])
+def test_nothing_staged_is_left_behind(how: Any) -> None:
+    twin = shop()
+    spoil(twin, Target("revenue", DAY), how)
+    twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert not twin.world.staged
+
+
+def test_an_audit_that_cannot_be_read_publishes_nothing_and_stops_the_run() -> None:
+    twin = shop()
+    look = twin.engine().scan(EVERYTHING)
+
+    def fail(step: str) -> None:
+        if step == "before audit":
+            raise TransientFailure("BigQuery did not answer")
+
+    twin.world.pause = fail
+    with pytest.raises(TransientFailure):
+        twin.engine().apply(look)
+    assert not any(t.processor != "orders" for t in twin.world.partitions)
+    assert not twin.world.outcomes
+    assert not twin.world.staged
+
+
+# -- messages -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_complete_is_announced_once_per_processor_on_its_own_or_its_phases_topic() -> None:
+    twin = shop()
+    twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert [(topic, m["processor_name"], m["start_date"], m["end_date"]) for topic, m in twin.world.messages] == [
+        ("phase2", "revenue", "2024-01-01", "2024-01-06"),
+        ("reports", "report", "2024-01-01", "2024-01-06"),
+    ]
+    assert twin.world.messages[0][1]["record_count"] == 24
+
+
+def test_what_failed_is_not_announced() -> None:
+    twin = shop()
+    spoil(twin, Target("revenue", DAY), one_short)
+    twin.engine().apply(twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"}))))
+    ((_, message),) = twin.world.messages
+    assert DAY.isoformat() not in message["game_dates"]
+    assert len(message["game_dates"]) == 5
+
+
+def test_a_topic_that_does_not_take_the_message_is_noted_and_costs_no_data() -> None:
+    twin = shop()
+    twin.bus.refuse_next = True
+    report = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert len(report.notes) == 1
+    assert "revenue" in report.notes[0]
+    assert "phase2" in report.notes[0]
+    assert not report.failed
+
+
+# -- several waves --------------------------------------------------------------------------------------------------
+
+
+def test_what_reads_a_failed_date_waits_and_says_for_what() -> None:
+    twin = shop()
+    bad = Target("revenue", DAY)
+    spoil(twin, bad, one_short)
+    report = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert report.waiting == {
+        Target("report", DAY): "something upstream is still not complete",
+        Target("report", DAY + timedelta(days=1)): f"{bad} failed in this run",
+    }
+    assert {o.target.day for o in report.outcomes if o.target.processor == "report"} == {*DAYS} - {
+        DAY, DAY + timedelta(days=1)
+    }
+
+
+def test_the_failure_of_a_day_that_is_not_read_holds_nothing_back() -> None:
+    """The report reads the day before only."""
+    processors = {
+        **SHOP,
+        "report": {
+            **SHOP["report"],
+            "expect": {"keys_of": "orders"},
+            "upstream": {"orders": {"own_day": True}, "revenue": {"lookback_days": 1}},
+        },
+    }
+    twin = shop(processors)
+    spoil(twin, Target("revenue", DAY), one_short)
+    report = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert set(report.waiting) == {Target("report", DAY + timedelta(days=1))}
+
+
+def test_the_failure_of_something_optional_holds_nothing_back() -> None:
+    processors = {
+        **SHOP,
+        "revenue": {**SHOP["revenue"], "optional": True},
+        "report": {
+            **SHOP["report"],
+            "expect": {"keys_of": "orders"},
+            "upstream": {"orders": {"own_day": True}, "revenue": {"own_day": True, "lookback_days": 1}},
+        },
+    }
+    twin = shop(processors)
+    spoil(twin, Target("revenue", DAY), one_short)
+    report = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert [o.target for o in report.failed] == [Target("revenue", DAY)]
+    assert not report.waiting
+
+
+def test_a_run_reports_the_look_afterwards() -> None:
+    twin = shop()
+    spoil(twin, Target("revenue", DAY), one_short)
+    report = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert report.after
+    assert report.after.judgement.verdict(Target("revenue", DAY)) is Verdict.MISSING
+    assert "the next try is due" in {g.target: why for g, why in report.after.plan.held}[Target("revenue", DAY)]
+
+
+# -- what an apply refuses ------------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_is_not_the_reviewed_one_is_refused_and_nothing_changes() -> None:
+    twin = shop()
+    reviewed = twin.engine().scan(EVERYTHING).plan.checksum
+    twin.world.put({Target("orders", DAY): ()})
+    look = twin.engine().scan(EVERYTHING)
+    with pytest.raises(PlanChanged, match=reviewed) as refusal:
+        twin.engine().apply(look, reviewed)
+    assert look.plan.checksum in str(refusal.value)
+    assert not twin.world.attempts
+
+
+def test_the_reviewed_plan_is_applied() -> None:
+    twin = shop()
+    reviewed = twin.engine().scan(EVERYTHING).plan.checksum
+    assert twin.engine().apply(twin.engine().scan(EVERYTHING), reviewed).outcomes
+
+
+@pytest.mark.parametrize(
+    ("policy", "switch"), [(Policy(halted=True), "GAPLESS_HALT"), (Policy(report_only=True), "GAPLESS_REPORT_ONLY")]
+)
+def test_a_switched_off_engine_looks_and_changes_nothing(policy: Policy, switch: str) -> None:
+    twin = shop(policy=policy)
+    look = twin.engine().scan(EVERYTHING)
+    assert look.plan.size == 2 * len(DAYS)
+    with pytest.raises(Halted, match=rf"{switch} .* 12 targets"):
+        twin.engine().apply(look)
+    assert not twin.world.attempts
+
+
+def test_force_runs_what_is_complete_and_leaves_a_trace_of_it() -> None:
+    twin = shop()
+    twin.engine().apply(twin.engine().scan(EVERYTHING))
+    forced = twin.engine(policy=Policy(force=True))
+    report = forced.apply(forced.scan(Scope(DAY, DAY, frozenset({"revenue"}))))
+    assert [(o.target, o.status, o.lifted) for o in report.outcomes] == [
+        (Target("revenue", DAY), Status.COMPLETE, "force")
+    ]
+
+
+def test_a_target_that_somebody_completed_since_the_look_is_not_run_again() -> None:
+    twin = shop()
+    look = twin.engine().scan(EVERYTHING)
+    twin.engine("somebody").apply(twin.engine("somebody").scan(EVERYTHING))
+    commits = dict(twin.world.commits)
+    report = twin.engine().apply(look)
+    assert not report.outcomes
+    assert set(report.waiting.values()) <= {"another run claimed it", "something upstream is still not complete"}
+    assert twin.world.commits == commits
+
+
+def test_progress_is_told_wave_by_wave_with_the_targets_done() -> None:
+    twin = shop()
+    told: list[tuple[str, int]] = []
+    twin.engine().apply(twin.engine().scan(EVERYTHING), progress=lambda text, done: told.append((text, done)))
+    assert told[0] == ("wave 1 of 2: revenue", 0)
+    assert sum(done for _, done in told) == 2 * len(DAYS)
+
+
+def test_the_executor_alone_takes_targets_of_several_processors_under_one_claim() -> None:
+    twin = shop({**SHOP, "margin": {**SHOP["revenue"]}})
+    wanted = [Wanted(Target(name, DAY), 0, "missing") for name in ("revenue", "margin")]
+    outcomes, measured, claim = twin.engine().executor.run(wanted, 0, "twin", "run", DAYS[-1])
+    assert claim.number == 1
+    assert {o.target for o in outcomes} == set(measured) == {w.target for w in wanted}
+    assert {a.number for a in twin.world.attempts} == {1}
