@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.options import choose, print_json, scoped
-from cli.present import report_as_json, show_look, show_report
+from cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
+from cli.present import report_as_json, show_held, show_look, show_report
 from cli.progress import steps
 from shared.engine import Engine, Look, Report
 from shared.model import Policy
@@ -28,6 +28,7 @@ def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> Non
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)
+    refuse_an_empty_warehouse(look)
     report = apply_with_progress(engine, look, checksum, quiet=chosen.as_json)
     after = report.after or look
     if chosen.as_json:
@@ -35,6 +36,7 @@ def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> Non
     else:
         console = Console()
         show_report(console, report)
+        show_held(console, look.plan)
         show_look(console, chosen.gapless.pipeline, after, calendar=False)
         if after.judgement.complete:
             console.print("[green]Complete: nothing asks for anything.[/green]")

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from shared.errors import BadInput
+from shared.engine import Look
+from shared.errors import BadInput, CannotObserve
 from shared.model import Scope
 from shared.settings import read_settings
 from shared.verdicts import civil_today
@@ -52,6 +53,7 @@ class Chosen:
     gapless: Gapless
     scope: Scope
     as_json: bool
+    words: str  # the options that chose the scope, for commands that are printed
 
 
 def where(command: F) -> F:
@@ -126,7 +128,13 @@ def choose(
             raise BadInput(f"--phases: '{phase}' is not a number; write for example --phases 3,4")
         numbers.append(int(phase))
     gapless = open_gapless(project, home, now)
-    return Chosen(gapless, scope_of(gapless, start_date, end_date, tuple(numbers), processors), as_json)
+    scope = scope_of(gapless, start_date, end_date, tuple(numbers), processors)
+    given = {
+        "--start-date": start_date, "--end-date": end_date, "--phases": ",".join(phases),
+        "--processors": ",".join(processors), "--project": project, "--home": home,
+    }  # fmt: skip
+    words = "".join(f" {name} {value}" for name, value in given.items() if value)
+    return Chosen(gapless, scope, as_json, words)
 
 
 def scope_of(
@@ -152,6 +160,12 @@ def scope_of(
     return Scope(
         first, last, gapless.pipeline.select(processors, phases), explicit=start is not None or end is not None
     )
+
+
+def refuse_an_empty_warehouse(look: Look) -> None:
+    """Where all history holds nothing, "complete" would be true and a lie; raises `CannotObserve`."""
+    if not look.judgement.scope.explicit and not any(any(column) for column in look.observation.columns.values()):
+        raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from cli.options import choose, print_json, scoped
-from cli.present import plan_as_json, show_plan
+from cli.present import plan_as_json, plan_as_markdown, show_plan
 from shared.model import Policy
 
 
@@ -20,8 +20,6 @@ from shared.model import Policy
 @scoped
 def command(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> None:
     """Show what `apply` would run, in which order, why, and what it would read. Changes nothing."""
-    from cli.present import plan_as_markdown
-
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)
@@ -29,7 +27,9 @@ def command(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> No
     if chosen.as_json:
         print_json(plan_as_json(look.plan) | {"bytes": price})
     elif markdown:
-        click.echo(plan_as_markdown(look.plan, price))
+        click.echo(plan_as_markdown(look.plan, price, chosen.words))
     else:
         show_plan(Console(), look.plan, price)
+        if look.plan.waves:
+            click.echo(f"Apply exactly this with: gapless apply{chosen.words} --checksum {look.plan.checksum}")
     sys.exit(0 if look.judgement.complete else 1)

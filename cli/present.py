@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.engine import Look, Report
-from shared.model import ASKS_FOR_A_RUN, Gap, Plan, Target, Verdict
+from shared.model import ASKS_FOR_A_RUN, Gap, Plan, Policy, Target, Verdict
 from shared.pipeline import Pipeline
 
 COLOURS = {
@@ -161,7 +162,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_as_markdown(plan: Plan, price: int) -> str:
+def plan_as_markdown(plan: Plan, price: int, words: str) -> str:
     """The plan as a document for a review."""
     lines = [
         "# Plan",
@@ -181,11 +182,11 @@ def plan_as_markdown(plan: Plan, price: int) -> str:
     if plan.held:
         lines += ["", f"## Left alone: {len(plan.held):,}", ""]
         lines += [f"- {gap.target}: {why}" for gap, why in plan.held]
-    lines += ["", f"Apply exactly this with: `gapless apply --checksum {plan.checksum}`"]
+    lines += ["", f"Apply exactly this with: `gapless apply{words} --checksum {plan.checksum}`"]
     return "\n".join(lines)
 
 
-def look_as_json(pipeline: Pipeline, look: Look) -> dict[str, Any]:
+def look_as_json(pipeline: Pipeline, look: Look, page_above: int = Policy().page_above) -> dict[str, Any]:
     judgement = look.judgement
     return {
         "at": look.at.isoformat(),
@@ -197,6 +198,7 @@ def look_as_json(pipeline: Pipeline, look: Look) -> dict[str, Any]:
         "phantoms": [gap_as_json(pipeline, gap, look.at) for gap in judgement.phantoms],
         "warnings": [gap_as_json(pipeline, gap, look.at) for gap in judgement.warnings],
         "plan": plan_as_json(look.plan),
+        "page": len(judgement.gaps) > page_above,
         "bytes_processed": look.observation.bytes_processed,
     }
 
@@ -256,9 +258,7 @@ def show_look(console: Console, pipeline: Pipeline, look: Look, *, limit: int = 
 _WIDE = 150  # columns that a table with reasons and commands needs
 
 
-def _gap_table(
-    console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str
-) -> None:
+def _gap_table(console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str) -> None:
     """Gaps as a table; on a narrow terminal the reason and the command stand below each row."""
     wide = console.width >= _WIDE
     table = Table(title=f"{title}: {len(gaps):,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -386,17 +386,32 @@ def show_plan(console: Console, plan: Plan, price: int | None = None) -> None:
                     f"{again:,}" if again else "",
                 )
         console.print(table)
-        cost = "" if price is None else f", reads {price / 2**30:.2f} GiB"
+        # an emulator has no prices
+        cost = f", reads {price / 2**30:.2f} GiB" if price else ""
         console.print(
             f"{plan.size:,} targets in {len(plan.waves)} waves{cost}; checksum {plan.checksum}", highlight=False
         )
-    if plan.held:
-        console.print(f"[bold]Left alone: {len(plan.held):,}[/bold]")
-        kinds = Counter((gap.target.processor, why.split(",")[0].split(";")[0]) for gap, why in plan.held)
-        for (name, why), count in kinds.most_common(8):
-            console.print(f"  {name}: {why}" + (f" ({count:,} targets)" if count > 1 else ""), highlight=False)
-        if len(kinds) > 8:
-            console.print(f"  … and {len(kinds) - 8} more reasons; see --json")
+    show_held(console, plan)
+
+
+def show_held(console: Console, plan: Plan, limit: int = 8) -> None:
+    """What a plan leaves alone, and why; targets that wait for the same kind of thing as one line."""
+    if not plan.held:
+        return
+    console.print(f"[bold]Left alone: {len(plan.held):,}[/bold]")
+    kinds: dict[tuple[str, str], list[tuple[Gap, str]]] = defaultdict(list)
+    for gap, why in plan.held:
+        kinds[gap.target.processor, _DATES.sub("…", why)].append((gap, why))
+    for (name, _), members in list(kinds.items())[:limit]:
+        gap, why = members[0]
+        many = f" and {len(members) - 1:,} more" if len(members) > 1 else ""
+        console.print(f"  {name} {gap.target.day}{many}: {why}", highlight=False)
+    if len(kinds) > limit:
+        console.print(f"  … and {len(kinds) - limit} more reasons; see --json")
+
+
+# What differs between two targets that are left alone for the same reason.
+_DATES = re.compile(r"\d[\d:-]*")
 
 
 def _by_processor(wave: Sequence[Any]) -> Mapping[str, list[Any]]:
@@ -409,10 +424,8 @@ def _by_processor(wave: Sequence[Any]) -> Mapping[str, list[Any]]:
 def show_report(console: Console, report: Report) -> None:
     """What an apply did."""
     done = Counter(outcome.status for outcome in report.outcomes)
-    console.print(
-        f"Run {report.run_id}: " + (", ".join(f"{n:,} {s}" for s, n in done.items()) or "nothing needed a run"),
-        highlight=False,
-    )
+    what = ", ".join(f"{n:,} {s}" for s, n in done.items()) or "nothing was run"
+    console.print(f"Run {report.run_id}: {what}", highlight=False)
     for outcome in report.failed[:10]:
         console.print(f"  [red]{outcome.status}[/red] {outcome.target}: {outcome.error}", highlight=False)
     if len(report.failed) > 10:

@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.options import choose, print_json, scoped
-from cli.present import look_as_json, show_look
+from cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
+from cli.present import look_as_json, show_held, show_look
 from shared.model import Policy
 
 
@@ -21,13 +21,17 @@ def command(limit: int, lift_storm: bool, **options: Any) -> None:
     """Look at every target and say what is missing, partial or built on bad data. Changes nothing."""
     chosen = choose(**options)
     look = chosen.gapless.engine(Policy(lift_storm=lift_storm)).scan(chosen.scope)
+    refuse_an_empty_warehouse(look)
     if chosen.as_json:
         print_json(look_as_json(chosen.gapless.pipeline, look))
     else:
         console = Console()
         show_look(console, chosen.gapless.pipeline, look, limit=limit)
         if look.plan.waves:
-            console.print(f"Repair with: gapless apply   ({look.plan.size:,} targets in {len(look.plan.waves)} waves)")
+            size = f"{look.plan.size:,} targets in {len(look.plan.waves)} waves"
+            console.print(f"Repair with: gapless apply{chosen.words}   ({size})", highlight=False)
+        elif look.plan.held:
+            show_held(console, look.plan)
         elif look.judgement.complete:
             console.print("[green]Complete: nothing asks for anything.[/green]")
     sys.exit(0 if look.judgement.complete else 1)

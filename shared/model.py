@@ -309,7 +309,7 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause the garbage collector while many small values without cycles are made; it would walk them again and again."""
+    """Pause the garbage collector while many small values without cycles are made: it would walk them over and over."""
     was_on = gc.isenabled()
     gc.disable()
     try:

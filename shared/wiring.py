@@ -56,7 +56,14 @@ class Gapless:
             halted=policy.halted or self.settings.halted,
         )
         phases = {p.name: p.phase for p in self.pipeline.processors.values()}
-        book = ledger.SqlLedger(self.warehouse, self.pipeline.ledger, phases, self.clock, policy.lease, ledger.this_process(findable=not self.settings.serverless))
+        book = ledger.SqlLedger(
+            self.warehouse,
+            self.pipeline.ledger,
+            phases,
+            self.clock,
+            policy.lease,
+            ledger.this_process(findable=not self.settings.serverless),
+        )
         observer = SqlObserver(self.warehouse, self.pipeline)
         workshop = SqlWorkshop(self.warehouse, self.pipeline)
         executor = Executor(self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2)

@@ -32,7 +32,8 @@ class SqlWorkshop:
         """The bytes that making this batch would read."""
         processor = self._pipeline.processors[batch.processor]
         return self._warehouse.price(
-            stage(self._pipeline, processor, staging_table(self._pipeline, batch)), _dates(batch.days) | {"today": today}
+            stage(self._pipeline, processor, staging_table(self._pipeline, batch)),
+            _dates(batch.days) | {"today": today},
         )
 
     def audit(self, batches: Sequence[Batch], today: date) -> Mapping[Target, Seen]:
