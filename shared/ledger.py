@@ -272,8 +272,8 @@ class SqlLedger:
         # The condition is for the emulator, which accepts a job id twice but runs statements one after the other. On
         # BigQuery the job id decides; there two such INSERTs under different ids would both see nothing and both write.
         changed = self.warehouse.execute(
-            f"""INSERT INTO {quoted(table(self.dataset, "attempts"))} (claim_number, run_id, processor_name, target_date, inputs_hash,
-  reason, owner, claimed_at, lease_until)
+            f"""INSERT INTO {quoted(table(self.dataset, "attempts"))}
+  (claim_number, run_id, processor_name, target_date, inputs_hash, reason, owner, claimed_at, lease_until)
 SELECT @number, @run_id, JSON_VALUE(t, '$[0]'), CAST(JSON_VALUE(t, '$[1]') AS DATE),
   CAST(JSON_VALUE(t, '$[2]') AS INT64), JSON_VALUE(t, '$[3]'), @owner, @now, @until
 FROM UNNEST(JSON_QUERY_ARRAY(@targets)) AS t
@@ -338,7 +338,8 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
             params["x"] = expires
             expiry = "@x"
         self.warehouse.execute(
-            f"INSERT INTO {quoted(table(self.dataset, 'acknowledged_gaps'))} (processor_name, first_date, last_date, reason, owner, "
+            f"INSERT INTO {quoted(table(self.dataset, 'acknowledged_gaps'))} "
+            "(processor_name, first_date, last_date, reason, owner, "
             f"expires_on, withdrawn, acknowledged_at) SELECT @p, @f, @l, @r, @o, {expiry}, FALSE, @now",
             params,
             purpose="acknowledge",

@@ -318,7 +318,8 @@ def _tracking_fault(season: SampleSeason, pipeline: Pipeline) -> Statements:
     names = ", ".join(runs[0])
     values = ", ".join(f"r.{name}" for name in runs[0])
     yield Statement(
-        f"INSERT INTO {quoted(table(pipeline.ledger, 'reported_runs'))} ({names})\nSELECT {values} FROM UNNEST(@runs) AS r",
+        f"INSERT INTO {quoted(table(pipeline.ledger, 'reported_runs'))} ({names})\n"
+        f"SELECT {values} FROM UNNEST(@runs) AS r",
         {"runs": runs},
     )
 
