@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/gapless demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

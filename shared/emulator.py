@@ -21,6 +21,7 @@ def main() -> None:
     import_extension("spatial")  # the emulator insists on it; this copies it out of the package, nothing is downloaded
     _parse_once()
     _keep_memory_small()
+    _keep_no_old_versions()
     from bqemulator.cli import main as serve
 
     serve()
@@ -62,6 +63,20 @@ def _keep_memory_small() -> None:
         return connect(*arguments, **options)
 
     duckdb.connect = bounded
+
+
+def _keep_no_old_versions() -> None:
+    """Let a write be a write: for its time travel the emulator copies the whole table after every one of them.
+
+    A retention of 0 days only makes it drop the copies later. Nothing here reads the past of a table.
+    """
+    from bqemulator.domain.events import TableDataChanged
+    from bqemulator.versioning.snapshots import SnapshotManager
+
+    def record_change(self: Any, project_id: str, dataset_id: str, table_id: str) -> None:
+        self._events.publish(TableDataChanged(project_id, dataset_id, table_id))
+
+    SnapshotManager.record_change = record_change  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
