@@ -15,32 +15,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import RejectedFile
 from shared.intake import Intake, RawRows, read
-from shared.pipeline import DEFAULT_FILE, Pipeline, build_pipeline
+from shared.pipeline import load_pipeline
 
 Row = dict[str, Any]
 TODAY = date(2024, 6, 30)
 COUNTS = ("fgm", "fga", "fg3m", "fg3a", "ftm", "fta", "oreb", "dreb", "reb", "ast", "stl", "blk", "tov", "pf", "pts")
 
 
-def raw_tables() -> Pipeline:
-    """The declared phase 2 tables, without the SQL that the rest of the pipeline needs."""
-    raw = yaml.safe_load(DEFAULT_FILE.read_text(encoding="utf-8"))
-    raw.pop("calendar", None)
-    raw["processors"] = {
-        name: {field: value for field, value in fields.items() if field != "expect"}
-        for name, fields in raw["processors"].items()
-        if fields["phase"] == 2
-    }
-    return build_pipeline(raw, Path("/nowhere"))
-
-
-PIPELINE = raw_tables()
+PIPELINE = load_pipeline()
 
 
 def box_row(player: int, team: str, **changes: Any) -> Row:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pyarrow.compute
 import pytest
-import yaml
 
 from shared.intake import Intake, RawRows, read
-from shared.pipeline import DEFAULT_FILE, build_pipeline
+from shared.pipeline import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GAPLESS_DATA", ROOT.parent / "shared" / "data" / "nba"))
@@ -25,14 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def taken() -> tuple[Intake, float]:
-    raw = yaml.safe_load(DEFAULT_FILE.read_text(encoding="utf-8"))
-    raw.pop("calendar", None)
-    raw["processors"] = {
-        name: {field: value for field, value in fields.items() if field != "expect"}
-        for name, fields in raw["processors"].items()
-        if fields["phase"] == 2
-    }
-    pipeline = build_pipeline(raw, Path("/nowhere"))
+    pipeline = load_pipeline()
     started = time.process_time()
     return read(DATA, pipeline, date(2026, 1, 1)), time.process_time() - started
 
