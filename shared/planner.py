@@ -91,8 +91,9 @@ class _Planner:
             if not run and not recheck:
                 continue
             flags = [0] * self.length
+            start = self.first.toordinal()
             for day in (*run, *recheck):
-                flags[(day - self.first).days] = 1
+                flags[day.toordinal() - start] = 1
             touched[p.name] = list(accumulate(flags, initial=0))
             waves.setdefault(self.pipeline.levels[p.name], []).extend(_actions(p, run, recheck))
         return Plan(
@@ -212,13 +213,14 @@ class _Planner:
         for counts, edge in edges:
             before = [0] * min(edge.lookback_days, self.length) + [*counts[: max(self.length - edge.lookback_days, 0)]]
             changed = list(map(add, changed, map(sub, counts[1:], before)))
-        verdicts = self.judgement.verdicts.get(p.name, ())
+        low, high = max((scope.first - self.first).days, 0), (scope.last - self.first).days + 1
+        verdicts = self.judgement.verdicts.get(p.name, ())[low:high]
+        complete, phantom = Verdict.COMPLETE, Verdict.PHANTOM
         return [
             day
-            for day, may_change, verdict in zip(self.days, changed, verdicts, strict=True)
+            for day, may_change, verdict in zip(self.days[low:high], changed[low:high], verdicts, strict=True)
             if may_change
-            and (verdict is Verdict.COMPLETE or verdict is Verdict.PHANTOM)
-            and scope.first <= day <= scope.last
+            and (verdict is complete or verdict is phantom)
             and day not in run
             and (not scope.dates or day in scope.dates)
         ]
@@ -226,18 +228,13 @@ class _Planner:
 
 def _actions(p: Processor, run: Mapping[date, Verdict], recheck: Sequence[date]) -> list[Action]:
     """Batches of at most `max_dates_per_run` dates, in order of date."""
-    days = sorted({*run, *recheck})
     again = frozenset(recheck)
+    days = sorted([*run, *recheck])  # no day is in both
     actions = []
     for start in range(0, len(days), p.max_dates_per_run):
         batch = days[start : start + p.max_dates_per_run]
-        reasons = Counter(run[day] for day in batch if day not in again)
-        actions.append(
-            Action(
-                p.name,
-                tuple(day for day in batch if day not in again),
-                tuple(day for day in batch if day in again),
-                tuple(sorted(reasons.items())),
-            )
-        )
+        rest = tuple([day for day in batch if day in again]) if again else ()
+        to_run = tuple([day for day in batch if day not in again]) if rest else tuple(batch)
+        reasons = Counter(map(run.__getitem__, to_run))
+        actions.append(Action(p.name, to_run, rest, tuple(sorted(reasons.items()))))
     return actions

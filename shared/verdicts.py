@@ -17,7 +17,6 @@ from operator import xor
 from shared.model import (
     ASKS_FOR_A_RUN,
     IS_A_GAP,
-    SETTLED,
     Acknowledged,
     Day,
     Gap,
@@ -86,8 +85,7 @@ class _Edge:
     """One upstream of the processor being judged, as columns."""
 
     __slots__ = (
-        "column", "doubtful", "edge", "holes", "name", "needed", "optional", "targets", "unsettled", "verdicts",
-        "versions",
+        "column", "doubtful", "edge", "holes", "name", "needed", "optional", "unsettled", "verdicts", "versions",
     )  # fmt: skip
 
     def __init__(self, name: str, edge: Upstream, judged: _Judged, today: int) -> None:
@@ -101,7 +99,6 @@ class _Edge:
             self.needed = days[:0]
         self.column = judged.column
         self.verdicts = judged.verdicts
-        self.targets = judged.targets
         self.versions = judged.versions
         self.unsettled = judged.unsettled
         self.holes = judged.holes
@@ -116,33 +113,26 @@ class _Edge:
 class _Judged:
     """A processor's finished column, as its downstream needs it."""
 
-    __slots__ = ("column", "doubtful", "holes", "optional", "targets", "unsettled", "verdicts", "versions")
+    __slots__ = ("column", "doubtful", "holes", "optional", "unsettled", "verdicts", "versions")
 
     def __init__(
-        self, column: Sequence[Seen | None], verdicts: list[Verdict | None], targets: Mapping[int, Target], p: Processor
+        self, p: Processor, column: Sequence[Seen | None], verdicts: list[Verdict | None],
+        unsettled: Mapping[int, Target], doubts: Sequence[int],
     ) -> None:
-        self.targets = targets  # those that are gaps; a blocker is most often one of them, and they can be a million
+        self.unsettled = unsettled  # by day; values of their own are made once, for there can be a million
         self.column = column
         self.verdicts = verdicts
         self.optional = p.optional
-        complete, given_up = Verdict.COMPLETE, Verdict.ACKNOWLEDGED
         # prefix sums: [i] is about the days before i
-        self.versions = list(accumulate((seen.version if seen else 0 for seen in column), xor, initial=0))
-        self.unsettled = list(accumulate((v is not None and v not in SETTLED for v in verdicts), initial=0))
-        self.holes = list(accumulate((v in IS_A_GAP for v in verdicts), initial=0))
+        self.versions = list(accumulate([seen[7] if seen else 0 for seen in column], xor, initial=0))
+        self.holes = list(accumulate(map(IS_A_GAP.__contains__, verdicts), initial=0))
         # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
-        self.doubtful = None
-        if p.run != "none":
-            doubts = [
-                v is not complete and (v is Verdict.IN_FLIGHT or (v is not given_up and _overwritten(seen)))
-                for v, seen in zip(verdicts, column, strict=True)
-            ]
-            if any(doubts):
-                self.doubtful = list(accumulate(doubts, initial=0))
-
-
-def _overwritten(seen: Seen | None) -> bool:
-    return seen is not None and (seen.altered or seen.duplicates) > 0
+        self.doubtful: list[int] | None = None
+        if doubts and p.run != "none":
+            flags = [0] * len(column)
+            for i in doubts:
+                flags[i] = 1
+            self.doubtful = list(accumulate(flags, initial=0))
 
 
 def civil_today(pipeline: Pipeline, now: datetime) -> date:
@@ -191,7 +181,7 @@ class _Court:
         column = self.observation.columns[p.name]
         edges = [_Edge(name, edge, self.judged[name], self.today) for name, edge in p.upstream.items()]
         self.inputs[p.name] = inputs = self._inputs(edges)
-        ready = self._ready(edges)
+        waits = self._waits_for(edges)
         verdicts: list[Verdict | None] = [None] * self.length
         gate, warn = p.gate_pct / 100, p.warn_pct / 100
         restates = p.restate == "on_upstream_change" and p.run != "none"
@@ -202,17 +192,19 @@ class _Court:
         low, high = self._applicable(p)
         scoped = self._scoped(p)
         complete, off_day, blocked = Verdict.COMPLETE, Verdict.OFF_DAY, Verdict.BLOCKED
-        name = p.name
+        given_up, not_due, in_flight = Verdict.ACKNOWLEDGED, Verdict.NOT_DUE, Verdict.IN_FLIGHT
+        name, days, gaps = p.name, self.days, self.gaps
         remembered = bool(acknowledged) or name in self.remembered
-        targets: dict[int, Target] = {}
+        unsettled: dict[int, Target] = {}
+        doubts: list[int] = []
         for i in range(low, high):
             seen = column[i]
             if seen is None:
-                if ready[i] and self.observation.calendar[i] is None:
+                if i not in waits and self.observation.calendar[i] is None:
                     verdicts[i] = off_day
                     continue
             elif (
-                ready[i]
+                i not in waits
                 and seen[0] == seen[1] > 0  # every expected key is covered
                 and i not in open_days
                 and not (seen[3] or seen[4] or seen[5] or seen[6])  # nothing extra, suspect, altered or double
@@ -221,27 +213,31 @@ class _Court:
                 verdicts[i] = complete
                 continue
             seen = seen or NOTHING
-            verdict = self._weigh(p, i, seen, ready[i], inputs[i], edges, gate, early, open_days, restates)
+            verdict = self._weigh(p, i, seen, i in waits, inputs[i], edges, gate, early, open_days, restates)
             in_scope = i in scoped
             if verdict in IS_A_GAP:
-                target = targets[i] = Target(name, self.days[i])
+                target = Target(name, days[i])
                 if remembered:
                     verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
-                if verdict is blocked:
-                    if in_scope:
-                        blockers = self._blockers(i, edges)
-                        self.gaps.append(Gap(target, blocked, seen, inputs[i], None, blockers))
-                    verdicts[i] = blocked
-                    continue
-                if in_scope and verdict in IS_A_GAP:
-                    fillable = fillable or self._fillable(edges)
-                    self.gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
+                if verdict is not given_up:
+                    unsettled[i] = target
+                    if verdict is blocked:
+                        if in_scope:
+                            blockers = waits.get(i) or self._window_blockers(i, edges)
+                            gaps.append(Gap(target, blocked, seen, inputs[i], None, blockers))
+                    elif in_scope:
+                        fillable = fillable or self._fillable(edges)
+                        gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
+            elif verdict is not_due:
+                unsettled[i] = Target(name, days[i])
             elif in_scope and verdict is Verdict.PHANTOM:
                 self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
-        self.judged[p.name] = _Judged(column, verdicts, targets, p)
+            if (seen[5] or seen[6] or verdict is in_flight) and verdict is not complete and verdict is not given_up:
+                doubts.append(i)
+        self.judged[p.name] = _Judged(p, column, verdicts, unsettled, doubts)
 
     # -- columns ------------------------------------------------------------------------------------------------
 
@@ -279,16 +275,15 @@ class _Court:
             total = list(map(xor, total, map(xor, starts, ends)))
         return total
 
-    def _ready(self, edges: Sequence[_Edge]) -> bytearray:
-        """Per day, whether everything that is read of the day itself is settled."""
-        ready = bytearray(b"\x01") * self.length
+    def _waits_for(self, edges: Sequence[_Edge]) -> dict[int, tuple[Target, ...]]:
+        """Per day, what is read of the day itself and is not settled; days that wait for nothing are not there."""
+        waits: dict[int, tuple[Target, ...]] = {}
         for e in edges:
-            counts = e.unsettled
-            if counts[-1]:
-                for i in e.needed:
-                    if counts[i + 1] != counts[i]:
-                        ready[i] = 0
-        return ready
+            needed = e.needed
+            for i, target in e.unsettled.items():
+                if i in needed:
+                    waits[i] = (*waits[i], target) if i in waits else (target,)
+        return waits
 
     def _bootstrap(self, p: Processor) -> frozenset[int]:
         """The days that lie inside a season's first days."""
@@ -332,7 +327,7 @@ class _Court:
     # -- one target ---------------------------------------------------------------------------------------------
 
     def _weigh(
-        self, p: Processor, i: int, seen: Seen, ready: int, inputs: int, edges: Sequence[_Edge], gate: float,
+        self, p: Processor, i: int, seen: Seen, waits: bool, inputs: int, edges: Sequence[_Edge], gate: float,
         early: frozenset[int], open_days: frozenset[int], restates: bool,
     ) -> Verdict:
         """What the tables alone say of one target."""
@@ -340,7 +335,7 @@ class _Court:
             return Verdict.BOOTSTRAP
         if i in open_days:
             return Verdict.NOT_DUE
-        if not ready:
+        if waits:
             return self._unready(i, edges)
         day = self.observation.calendar[i]
         if seen.expected == 0:
@@ -366,8 +361,10 @@ class _Court:
         return Verdict.PHANTOM if seen.extra and p.restate != "never" else Verdict.COMPLETE
 
     def _unready(self, i: int, edges: Sequence[_Edge]) -> Verdict:
+        if i < self.today - _OPEN_FOR_DAYS:
+            return Verdict.BLOCKED  # no day that far back is open
         for e in edges:
-            if i in e.needed and e.unsettled[i + 1] != e.unsettled[i] and e.verdicts[i] is not Verdict.NOT_DUE:
+            if i in e.unsettled and i in e.needed and e.verdicts[i] is not Verdict.NOT_DUE:
                 return Verdict.BLOCKED
         return Verdict.NOT_DUE
 
@@ -444,16 +441,6 @@ class _Court:
 
     def _midnight_after(self, i: int) -> datetime:
         return datetime.combine(self.days[i] + timedelta(days=1), time(0), self.pipeline.timezone)
-
-    def _blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
-        return self._own_blockers(i, edges) or self._window_blockers(i, edges)
-
-    def _own_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
-        day = self.days[i]
-        return tuple([
-            e.targets.get(i) or Target(e.name, day)
-            for e in edges if i in e.needed and e.unsettled[i + 1] != e.unsettled[i]
-        ])  # fmt: skip
 
     def _window_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
         """The unfinished targets in the look-back windows, newest first, ten at most of each upstream."""
