@@ -22,6 +22,7 @@ from shared.model import (
     Plan,
     Policy,
     Scope,
+    Seen,
     Status,
     Target,
     Verdict,
@@ -32,6 +33,7 @@ from shared.planner import plan
 from shared.ports import Observer
 from shared.verdicts import Judgement, civil_today, judge
 
+_NOTHING = Seen(0, 0)
 _NOTHING_EXPECTED = frozenset({Verdict.BOOTSTRAP, Verdict.OFF_DAY, Verdict.PHANTOM})
 
 
@@ -102,7 +104,7 @@ class Engine:
         for number, wave in enumerate(look.plan.waves, 1):
             progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(a.processor for a in wave)}", 0)
             today = civil_today(self.pipeline, self.clock())
-            doubtful = self._doubtful(wave, judgement, report)
+            doubtful = self._doubtful(wave, observation, judgement, report)
             if doubtful:
                 observation = observation.updated(self.executor.measure(doubtful, today))
                 judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
@@ -148,6 +150,7 @@ class Engine:
     ) -> list[Wanted]:
         """The targets of a wave that still ask for a run and may have it."""
         wanted = []
+        waiting: list[Target] = []
         today = civil_today(self.pipeline, self.clock())
         for action in wave:
             forced = set(action.run) if self.policy.force else set()
@@ -159,7 +162,7 @@ class Engine:
                     verdict = Verdict.MISSING
                 if verdict not in ASKS_FOR_A_RUN and not (day in forced and verdict is Verdict.COMPLETE):
                     if verdict is Verdict.BLOCKED:
-                        report.waiting[target] = "something upstream is still not complete"
+                        waiting.append(target)
                     continue
                 hole = self._failed_upstream(target, failed, day < today)
                 if target in taken:
@@ -168,17 +171,28 @@ class Engine:
                     report.waiting[target] = f"{hole} failed in this run"
                 else:
                     wanted.append(Wanted(target, judgement.inputs_of(target), str(verdict)))
+        if waiting:
+            blockers = {gap.target: gap.blockers for gap in judgement.gaps if gap.blockers}
+            for target in waiting:
+                first = blockers.get(target, ())[:1]
+                report.waiting[target] = f"{first[0] if first else 'something upstream'} is still not complete"
         return wanted
 
-    def _doubtful(self, wave: Sequence[Action], judgement: Judgement, report: Report) -> list[Target]:
-        """The targets of a wave that look complete by an expectation from before this run wrote what it rests on."""
+    def _doubtful(
+        self, wave: Sequence[Action], observation: Observation, judgement: Judgement, report: Report
+    ) -> list[Target]:
+        """The targets of a wave that are judged by an expectation from before this run wrote what it rests on.
+
+        They look complete, or as if nothing were expected of them yet because of a hole in their look-back.
+        """
         written = {target.processor for target in report.landed}
         return [
             target
             for action in wave
             if written & set(self.pipeline.processors[action.processor].upstream)
             for target in action.targets
-            if judgement.verdict(target) is Verdict.COMPLETE
+            if (verdict := judgement.verdict(target)) is Verdict.COMPLETE
+            or (verdict is Verdict.BLOCKED and not (observation.seen(target) or _NOTHING).expected)
         ]
 
     def _failed_upstream(self, target: Target, failed: Mapping[str, set[date]], historical: bool) -> Target | None:

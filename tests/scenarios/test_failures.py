@@ -22,7 +22,7 @@ from shared.intake import RawRows
 from shared.loading import load
 from shared.model import Policy, Status, Target, Verdict, Wanted, days_between
 from shared.wiring import InProcessBus
-from tests.conftest import Result, Season, Shop
+from tests.conftest import Result, Season, Shop, processors_that_run
 from tests.emulator.test_audit import spoiled
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 8)
@@ -418,3 +418,23 @@ def test_partial_data_for_one_branch_does_not_hold_up_the_others(chain: Shop) ->
     assert chain.count(Target("revenue", DAY)) == 1
     assert len(before) == 4
     assert isinstance(chain.gapless.bus, InProcessBus)
+
+
+def test_dates_after_a_hole_are_built_in_one_apply(built_season: Season) -> None:
+    """A hole before the dates that are named, and so left alone, does not keep the first apply from building these."""
+    played = built_season.season.game_dates
+    hole, named = played[60:70], played[70:76]
+    for p in processors_that_run(built_season.pipeline):
+        condition = f"{p.date_column} BETWEEN @first AND @last"
+        built_season.run(f"DELETE FROM `{p.table}` WHERE {condition}", first=hole[0], last=named[-1])
+    report = built_season.apply(named[0], named[-1], lift_storm=True)
+    assert not report.waiting
+    assert not report.failed
+    assert built_season.scan(named[0], named[-1]).plan.size == 0
+    # when the hole is filled, what was built beside it follows
+    after = built_season.apply(lift_storm=True).after
+    assert after is not None
+    assert after.judgement.complete
+    # predictions are records: those that were made beside the hole stay, and so do the grades and exports of them
+    records = {"player_prop_predictions", "prediction_accuracy", "export"}
+    assert {t for t in built_season.differences() if t.processor not in records} == set()
