@@ -25,7 +25,7 @@ from shared.observe import ancestors, statement
 from shared.ports import Param
 from shared.sample.season import write_season
 from shared.settings import read_settings
-from shared.statements import built, quoted, row_hash
+from shared.statements import built, quoted
 from shared.verdicts import civil_today
 from shared.wiring import Gapless, connect, utcnow
 
@@ -142,7 +142,7 @@ def _bare(gapless: Gapless, days: list[date]) -> None:
         values = ["@now" if c.stamp else f"s.{c.name}" for c in p.columns.values()]
         gapless.warehouse.execute(
             f"INSERT INTO {quoted(p.table)} ({', '.join([*names, *p.engine_columns])})\n"
-            f"SELECT {', '.join(values)}, {row_hash(p.content, 's')}, s.inputs_hash, 'bare', @now\n"
+            f"SELECT {', '.join(values)}, s.row_hash, s.inputs_hash, 'bare', @now\n"
             f"FROM (\n{built(gapless.pipeline, p)}\n) AS s",
             params, purpose="bench",
         )

@@ -32,12 +32,12 @@ def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> Non
     report = apply_with_progress(engine, look, checksum, quiet=chosen.as_json)
     after = report.after or look
     if chosen.as_json:
-        print_json(report_as_json(chosen.gapless.pipeline, report) | {"checksum": look.plan.checksum})
+        print_json(report_as_json(chosen.gapless.pipeline, report, chosen.place) | {"checksum": look.plan.checksum})
     else:
         console = Console()
         show_report(console, report)
         show_held(console, look.plan)
-        show_look(console, chosen.gapless.pipeline, after, calendar=False)
+        show_look(console, chosen.gapless.pipeline, after, chosen.place, calendar=False)
         if after.judgement.complete:
             console.print("[green]Complete: nothing asks for anything.[/green]")
     sys.exit(0 if after.judgement.complete and not report.failed else 1)

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from cli.apply import apply_with_progress
 from cli.load import load_path
+from cli.options import words
 from cli.present import show_look, show_plan, show_report
 from shared import local
 from shared.engine import Look
@@ -29,6 +30,7 @@ from shared.settings import read_settings
 from shared.wiring import Gapless, connect
 
 _SEASON = 2022
+_MARK = "made-by-demo"  # in a folder that a demo may remove
 
 
 @click.command("demo")
@@ -57,19 +59,22 @@ def command(data: Path | None, seed: int, keep: bool, home: Path | None) -> None
 
 def _make_room(home: Path) -> None:
     """Remove the warehouse of an earlier demo; refuse a folder that holds anything else."""
+    held = {p.name for p in home.iterdir()} if home.exists() else set()
+    strange = sorted(held - local.FILES - {_MARK})
+    if strange or (held and _MARK not in held):
+        what = strange[0] if strange else "a warehouse that no demo made"
+        raise BadInput(f"{home} holds {what}; name an empty folder for the demo with --home")
     local.stop(home)
-    if not home.exists():
-        return
-    strange = sorted({p.name for p in home.iterdir()} - local.FILES)
-    if strange:
-        raise BadInput(f"{home} holds {strange[0]}, which is no part of a demo's warehouse; name an empty folder")
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / _MARK).touch()
 
 
 def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home: Path, keep: bool) -> int:
     begin = time.monotonic()
     engine = gapless.engine(Policy())
     scope = gapless.everything()
+    place = words(**{"--home": home})
 
     with _chapter(console, "1. Load raw data"):
         if data is None:
@@ -84,16 +89,16 @@ def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home
 
     with _chapter(console, "2. Scan: every later phase is missing, and no event will ever say so"):
         look = engine.scan(scope)
-        show_look(console, gapless.pipeline, look, limit=5, calendar=False)
+        show_look(console, gapless.pipeline, look, place, limit=5, calendar=False)
 
     with _chapter(console, "3. Apply: everything is built, in dependency order"):
         report = apply_with_progress(engine, look)
         show_report(console, report)
         built = report.after
         if built is None or not built.judgement.complete:
-            show_look(console, gapless.pipeline, built or look)
+            show_look(console, gapless.pipeline, built or look, place)
             return 1
-        show_look(console, gapless.pipeline, built, limit=5)
+        show_look(console, gapless.pipeline, built, place, limit=5)
 
     with _chapter(console, "4. Break it, as production was broken"):
         damaged: dict[Target, str] = {}
@@ -109,7 +114,7 @@ def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home
 
     with _chapter(console, "5. Scan: what is wrong, why, and what fixes it"):
         broken = engine.scan(scope)
-        show_look(console, gapless.pipeline, broken, limit=15)
+        show_look(console, gapless.pipeline, broken, place, limit=15)
         missed = _missed(gapless, broken, damaged)
         console.print(f"Damaged and found: {len(damaged) - len(missed):,} of {len(damaged):,} targets.")
         for target in missed[:10]:
@@ -122,7 +127,7 @@ def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home
 
     with _chapter(console, "7. Look again: complete, identical, and then quiet"):
         healed = report.after or broken
-        show_look(console, gapless.pipeline, healed, limit=8)
+        show_look(console, gapless.pipeline, healed, place, limit=8)
         different = _different(gapless, built, healed)
         quiet = engine.scan(scope).plan.size == 0
         proposed = len(healed.judgement.phantoms)
@@ -137,7 +142,7 @@ def _demo(console: Console, gapless: Gapless, data: Path | None, seed: int, home
             console.print(f"{proposed} clean-ups of phantom rows are proposed; a person decides about deleting.")
     console.print(f"[bold]{'All good' if good else 'Not good'}[/bold] after {time.monotonic() - begin:.0f} s.")
     if keep:
-        console.print(f"The warehouse goes on running; look around with: gapless scan --home {home}")
+        console.print(f"The warehouse goes on running; look around with: gapless scan{place}")
     return 0 if good else 1
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.options import Day, open_gapless, print_json, scope_of, where
+from cli.options import Day, open_gapless, print_json, scope_of, where, words
 from cli.present import COLOURS, fix, reason
 from shared.explain import Evidence, explain
 from shared.model import IS_A_GAP, Gap, Policy, Target, Verdict, from_micros
@@ -40,8 +40,9 @@ def command(
     wide = replace(scope, first=day - timedelta(days=2 * pipeline.longest_lookback), processors=frozenset())
     look = gapless.engine(Policy(lift_storm=True)).scan(replace(wide, processors=_upstream(pipeline, name)))
     evidence = explain(pipeline, look, Target(name, day))
+    place = words(**{"--project": project, "--home": home, "--now": now})
     if as_json:
-        print_json(_as_json(pipeline, evidence))
+        print_json(_as_json(pipeline, evidence, place))
     else:
         console = Console()
         console.print(_tree(pipeline, evidence))
@@ -49,10 +50,10 @@ def command(
         roots = list({root.target: root for root in evidence.roots()}.values()) if asks else []
         for root in roots[:3]:
             gap = root.gap or Gap(root.target, root.verdict, root.seen, root.inputs, None)
-            console.print(Text(f"Fix: {fix(pipeline, gap)}", style="bold"))
+            console.print(Text(f"Fix: {fix(pipeline, gap, place)}", style="bold"))
         if not roots and evidence.verdict is Verdict.PHANTOM:
             gap = Gap(evidence.target, evidence.verdict, evidence.seen, evidence.inputs, None)
-            console.print(Text(f"Fix: {fix(pipeline, gap)}", style="bold"))
+            console.print(Text(f"Fix: {fix(pipeline, gap, place)}", style="bold"))
         elif not roots:
             console.print("Nothing needs fixing.")
     sys.exit(1 if evidence.verdict in IS_A_GAP else 0)
@@ -127,7 +128,7 @@ def _grow(tree: Tree, pipeline: Pipeline, evidence: Evidence) -> None:
             _grow(branch.add(_label(cause)), pipeline, cause)
 
 
-def _as_json(pipeline: Pipeline, evidence: Evidence) -> dict[str, Any]:
+def _as_json(pipeline: Pipeline, evidence: Evidence, place: str) -> dict[str, Any]:
     gap = evidence.gap
     return {
         "processor": evidence.target.processor,
@@ -139,7 +140,7 @@ def _as_json(pipeline: Pipeline, evidence: Evidence) -> dict[str, Any]:
         "evidence": _facts(pipeline, evidence),
         "reason": reason(pipeline, gap) if gap else "",
         "fix": [
-            fix(pipeline, root.gap or Gap(root.target, root.verdict, root.seen, root.inputs, None))
+            fix(pipeline, root.gap or Gap(root.target, root.verdict, root.seen, root.inputs, None), place)
             for root in {r.target: r for r in evidence.roots()}.values()
         ],
         "reads": [
@@ -148,7 +149,7 @@ def _as_json(pipeline: Pipeline, evidence: Evidence) -> dict[str, Any]:
                 "days": read.days,
                 "counts": {str(verdict): count for verdict, count in read.counts.items()},
                 "written_after": read.rebuilt,
-                "causes": [_as_json(pipeline, cause) for cause in read.causes],
+                "causes": [_as_json(pipeline, cause, place) for cause in read.causes],
             }
             for read in evidence.reads
         ],

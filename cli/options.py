@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -53,7 +54,8 @@ class Chosen:
     gapless: Gapless
     scope: Scope
     as_json: bool
-    words: str  # the options that chose the scope, for commands that are printed
+    words: str  # the options that chose scope and warehouse, for commands that are printed
+    place: str  # of these, the ones that chose the warehouse
 
 
 def where(command: F) -> F:
@@ -129,12 +131,18 @@ def choose(
         numbers.append(int(phase))
     gapless = open_gapless(project, home, now)
     scope = scope_of(gapless, start_date, end_date, tuple(numbers), processors)
-    given = {
+    chosen = {
         "--start-date": start_date, "--end-date": end_date, "--phases": ",".join(phases),
-        "--processors": ",".join(processors), "--project": project, "--home": home,
+        "--processors": ",".join(processors),
     }  # fmt: skip
-    words = "".join(f" {name} {value}" for name, value in given.items() if value)
-    return Chosen(gapless, scope, as_json, words)
+    place = words(**{"--project": project, "--home": home, "--now": now})
+    return Chosen(gapless, scope, as_json, words(**chosen) + place, place)
+
+
+def words(**options: Any) -> str:
+    """Options as they are typed, each with a space before it; those that were not given are left out."""
+    given = ((name, value) for name, value in options.items() if value)
+    return "".join(f" {name}" + ("" if value is True else f" {shlex.quote(str(value))}") for name, value in given)
 
 
 def scope_of(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.options import choose, print_json, scoped
+from cli.options import choose, print_json, refuse_an_empty_warehouse, scoped, words
 from cli.present import plan_as_json, plan_as_markdown, show_plan
 from shared.model import Policy
 
@@ -23,13 +23,15 @@ def command(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> No
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)
+    refuse_an_empty_warehouse(look)
+    same = chosen.words + words(**{"--force": force, "--lift-storm": lift_storm})
     price = engine.price(look.plan)
     if chosen.as_json:
         print_json(plan_as_json(look.plan) | {"bytes": price})
     elif markdown:
-        click.echo(plan_as_markdown(look.plan, price, chosen.words))
+        click.echo(plan_as_markdown(look.plan, price, same))
     else:
         show_plan(Console(), look.plan, price)
         if look.plan.waves:
-            click.echo(f"Apply exactly this with: gapless apply{chosen.words} --checksum {look.plan.checksum}")
+            click.echo(f"Apply exactly this with: gapless apply{same} --checksum {look.plan.checksum}")
     sys.exit(0 if look.judgement.complete else 1)

@@ -96,27 +96,28 @@ def reason(pipeline: Pipeline, gap: Gap) -> str:
     return "; ".join(part for part in (text, gap.detail) if part)
 
 
-def fix(pipeline: Pipeline, gap: Gap) -> str:
-    """The exact command that repairs a gap, or what a person has to do."""
+def fix(pipeline: Pipeline, gap: Gap, place: str = "") -> str:
+    """The exact command that repairs a gap, or what a person has to do; `place` names the warehouse in options."""
     target, processor = gap.target, pipeline.processors[gap.target.processor]
+    only = f"{_range(target)} --processors {processor.alias or processor.name}"
+    if processor.run == "none" and gap.verdict is Verdict.PHANTOM:
+        return f"look at the rows of {target.day}; load the file that is right about it: gapless load FILE{place}"
     if processor.run == "none":
-        return f"load the file that holds {target.day}: gapless load FILE"
+        return f"load the file that holds {target.day}: gapless load FILE{place}"
     if gap.verdict is Verdict.PHANTOM:
-        return (
-            f"look at them, then delete: DELETE FROM {processor.table} WHERE {processor.date_column} = '{target.day}'"
-        )
+        return f"look at them, then make the date anew without them: gapless apply --force {only}{place}"
     if gap.verdict is Verdict.IN_FLIGHT:
         return "nothing; look again later"
     if gap.verdict is Verdict.EXHAUSTED:
-        return f"mend the cause, then: gapless apply --force {_range(target)}"
-    return f"gapless apply {_range(target)}"
+        return f"mend the cause, then: gapless apply --force {only}{place}"
+    return f"gapless apply {_range(target)}{place}"
 
 
 def _range(target: Target) -> str:
     return f"--start-date {target.day} --end-date {target.day}"
 
 
-def gap_as_json(pipeline: Pipeline, gap: Gap, now: datetime) -> dict[str, Any]:
+def gap_as_json(pipeline: Pipeline, gap: Gap, now: datetime, place: str = "") -> dict[str, Any]:
     return {
         "id": gap.id,
         "processor": gap.target.processor,
@@ -134,7 +135,7 @@ def gap_as_json(pipeline: Pipeline, gap: Gap, now: datetime) -> dict[str, Any]:
         "age_days": round(gap.age(now).total_seconds() / 86400, 2),
         "blockers": [str(blocker) for blocker in gap.blockers],
         "reason": reason(pipeline, gap),
-        "fix": fix(pipeline, gap),
+        "fix": fix(pipeline, gap, place),
     }
 
 
@@ -186,24 +187,30 @@ def plan_as_markdown(plan: Plan, price: int, words: str) -> str:
     return "\n".join(lines)
 
 
-def look_as_json(pipeline: Pipeline, look: Look, page_above: int = Policy().page_above) -> dict[str, Any]:
+def look_as_json(
+    pipeline: Pipeline, look: Look, place: str = "", page_above: int = Policy().page_above
+) -> dict[str, Any]:
     judgement = look.judgement
+
+    def told(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+        return [gap_as_json(pipeline, gap, look.at, place) for gap in gaps]
+
     return {
         "at": look.at.isoformat(),
         "start_date": max(judgement.scope.first, judgement.first).isoformat(),
         "end_date": judgement.scope.last.isoformat(),
         "complete": judgement.complete,
         "counts": {str(verdict): count for verdict, count in judgement.counts().items()},
-        "gaps": [gap_as_json(pipeline, gap, look.at) for gap in judgement.gaps],
-        "phantoms": [gap_as_json(pipeline, gap, look.at) for gap in judgement.phantoms],
-        "warnings": [gap_as_json(pipeline, gap, look.at) for gap in judgement.warnings],
+        "gaps": told(judgement.gaps),
+        "phantoms": told(judgement.phantoms),
+        "warnings": told(judgement.warnings),
         "plan": plan_as_json(look.plan),
         "page": len(judgement.gaps) > page_above,
         "bytes_processed": look.observation.bytes_processed,
     }
 
 
-def report_as_json(pipeline: Pipeline, report: Report) -> dict[str, Any]:
+def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[str, Any]:
     return {
         "run_id": report.run_id,
         "outcomes": dict(Counter(str(outcome.status) for outcome in report.outcomes)),
@@ -222,16 +229,22 @@ def report_as_json(pipeline: Pipeline, report: Report) -> dict[str, Any]:
             {"processor": t.processor, "date": t.day.isoformat(), "why": why} for t, why in report.waiting.items()
         ],
         "notes": report.notes,
-        "after": look_as_json(pipeline, report.after) if report.after else None,
+        "after": look_as_json(pipeline, report.after, place) if report.after else None,
     }
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
 
 
-def show_look(console: Console, pipeline: Pipeline, look: Look, *, limit: int = 20, calendar: bool = True) -> None:
+def show_look(
+    console: Console, pipeline: Pipeline, look: Look, place: str = "", *, limit: int = 20, calendar: bool = True
+) -> None:
     """Counts, the calendar, the gaps that start everything, and what waits."""
     judgement = look.judgement
+
+    def table(gaps: Sequence[Gap], title: str) -> None:
+        _gap_table(console, pipeline, look, gaps, limit, title, place)
+
     counts = judgement.counts()
     line = Text("  ").join(
         Text(f"{SIGNS[v] if v is not Verdict.OFF_DAY else '□'} {v} {n:,}", style=COLOURS[v]) for v, n in counts.items()
@@ -242,23 +255,25 @@ def show_look(console: Console, pipeline: Pipeline, look: Look, *, limit: int = 
     roots = [gap for gap in judgement.gaps if gap.verdict is not Verdict.BLOCKED]
     blocked = [gap for gap in judgement.gaps if gap.verdict is Verdict.BLOCKED]
     if roots:
-        _gap_table(console, pipeline, look, roots, limit, "Gaps")
+        table(roots, "Gaps")
     if blocked:
         per = Counter(gap.target.processor for gap in blocked)
         waiting = ", ".join(f"{name} {n:,}" for name, n in per.items())
         console.print(f"[cyan]{len(blocked):,} more wait for these:[/cyan] {waiting}", highlight=False)
         if not roots:
-            _gap_table(console, pipeline, look, blocked, limit, "Waiting")
+            table(blocked, "Waiting")
     if judgement.phantoms:
-        _gap_table(console, pipeline, look, judgement.phantoms, limit, "Clean-up proposed (nothing is deleted unasked)")
+        table(judgement.phantoms, "Clean-up proposed (nothing is deleted unasked)")
     if judgement.warnings:
-        _gap_table(console, pipeline, look, judgement.warnings, limit, "Complete, with a warning")
+        table(judgement.warnings, "Complete, with a warning")
 
 
 _WIDE = 150  # columns that a table with reasons and commands needs
 
 
-def _gap_table(console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str) -> None:
+def _gap_table(
+    console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str, place: str
+) -> None:
     """Gaps as a table; on a narrow terminal the reason and the command stand below each row."""
     wide = console.width >= _WIDE
     table = Table(title=f"{title}: {len(gaps):,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -272,7 +287,7 @@ def _gap_table(console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[
         days = f"{first} … {last} ({len(members)})" if many else str(first)
         covered, expected = sum(g.seen.covered for g in members), sum(g.seen.expected for g in members)
         pct = f"{100 * covered / expected:.1f} %" if expected else "-"
-        remedy = fix(pipeline, gap)
+        remedy = fix(pipeline, gap, place)
         if many:
             remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
         why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
+from cli.options import choose, print_json, refuse_an_empty_warehouse, scoped, words
 from cli.present import look_as_json, show_held, show_look
 from shared.model import Policy
 
@@ -23,13 +23,14 @@ def command(limit: int, lift_storm: bool, **options: Any) -> None:
     look = chosen.gapless.engine(Policy(lift_storm=lift_storm)).scan(chosen.scope)
     refuse_an_empty_warehouse(look)
     if chosen.as_json:
-        print_json(look_as_json(chosen.gapless.pipeline, look))
+        print_json(look_as_json(chosen.gapless.pipeline, look, chosen.place))
     else:
         console = Console()
-        show_look(console, chosen.gapless.pipeline, look, limit=limit)
+        show_look(console, chosen.gapless.pipeline, look, chosen.place, limit=limit)
         if look.plan.waves:
+            same = chosen.words + words(**{"--lift-storm": lift_storm})
             size = f"{look.plan.size:,} targets in {len(look.plan.waves)} waves"
-            console.print(f"Repair with: gapless apply{chosen.words}   ({size})", highlight=False)
+            console.print(f"Repair with: gapless apply{same}   ({size})", highlight=False)
         elif look.plan.held:
             show_held(console, look.plan)
         elif look.judgement.complete:

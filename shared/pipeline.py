@@ -264,6 +264,11 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         zone = ZoneInfo(file.timezone)
     except (KeyError, ValueError, OSError) as error:
         raise BadPipeline(f"{source}: timezone: there is no time zone '{file.timezone}'") from error
+    if not _NAME.fullmatch(file.ledger):
+        raise BadPipeline(f"{source}: ledger: '{file.ledger}' is not a dataset: lower-case letters, digits and '_'")
+    for view, name in file.views.items():
+        if not _TABLE.fullmatch(name):
+            raise BadPipeline(f"{source}: views: {view}: '{name}' is not dataset.view")
     declared: dict[str, Processor] = {}
     for name, fields in file.processors.items():
         if not _NAME.fullmatch(name):
@@ -316,9 +321,8 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
         found.append(("date_column", f"'{p.date_column}' is not among its columns"))
     elif p.columns[p.date_column].type != "DATE":
         found.append(("date_column", f"'{p.date_column}' is not a DATE"))
-    for name in (*p.key, *p.expect_on, *p.replace_by):
-        if name not in p.columns:
-            found.append(("key", f"'{name}' is not among its columns"))
+    for field, names in (("key", p.key), ("expect", p.expect_on), ("replace_by", p.replace_by)):
+        found += [(field, f"'{name}' is not among its columns") for name in names if name not in p.columns]
     for name in p.replace_by:
         if name in p.columns and p.columns[name].type != "STRING":
             found.append(("replace_by", f"'{name}' is not a STRING"))

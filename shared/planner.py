@@ -186,14 +186,16 @@ class _Planner:
         return f"failed {history.failures} times; the next try is due at {until:%Y-%m-%d %H:%M} UTC"
 
     def _add_complete(self, chosen: dict[str, dict[date, Verdict]]) -> None:
-        """With force, what is complete in scope is run too."""
+        """With force, what is complete in scope is run too; of dates that a person named, phantoms as well."""
         scope = self.judgement.scope
+        # a phantom is made anew without the rows that are too many
+        meant = {Verdict.COMPLETE, Verdict.PHANTOM} if scope.explicit else {Verdict.COMPLETE}
         for p in self.pipeline.processors.values():
             if p.run == "none" or (scope.processors and p.name not in scope.processors):
                 continue
             for i, verdict in enumerate(self.judgement.verdicts.get(p.name, ())):
                 day = self.first + timedelta(days=i)
-                if verdict is Verdict.COMPLETE and scope.holds(Target(p.name, day)):
+                if verdict and verdict in meant and scope.holds(Target(p.name, day)):
                     chosen.setdefault(p.name, {})[day] = verdict
 
     # -- foreseeing ---------------------------------------------------------------------------------------------

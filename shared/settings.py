@@ -52,7 +52,7 @@ def read_settings(
         timeout_seconds=int(_number(env, "GAPLESS_TIMEOUT_SECONDS", 540, 10, 21_600)),
         report_only=_flag(env, "GAPLESS_REPORT_ONLY"),
         halted=_flag(env, "GAPLESS_HALT"),
-        serverless="K_SERVICE" in env,
+        serverless=bool(env.get("K_SERVICE")),
     )
 
 

@@ -177,7 +177,7 @@ def stage(pipeline: Pipeline, p: Processor, into: str) -> str:
 
 
 def built(pipeline: Pipeline, p: Processor) -> str:
-    """The SELECT behind `stage`: the processor's rows for @dates, cast to their declared types, and inputs_hash."""
+    """The SELECT behind `stage`: the processor's rows for @dates, cast to their declared types, and both hashes."""
     casts = ",\n    ".join(f"CAST(r.{c.name} AS {c.type}) AS {c.name}" for c in p.content)
     reads = []
     for name, edge in p.upstream.items():
@@ -203,8 +203,9 @@ def built(pipeline: Pipeline, p: Processor) -> str:
         "WITH gapless_inputs AS (\n"
         f"  SELECT d AS read_for, BIT_XOR(version) AS inputs_hash FROM (\n{inputs}\n  ) GROUP BY d\n),\n"
         f"gapless_rows AS (\n{render(pipeline, p.name, p)}\n)\n"
-        f"SELECT\n    {casts},\n    IFNULL(i.inputs_hash, 0) AS inputs_hash\n"
-        f"FROM gapless_rows AS r LEFT JOIN gapless_inputs AS i ON i.read_for = r.{p.date_column}"
+        f"SELECT r.*, {row_hash(p.content, 'r')} AS row_hash FROM (\n"
+        f"  SELECT\n    {casts},\n    IFNULL(i.inputs_hash, 0) AS inputs_hash\n"
+        f"  FROM gapless_rows AS r LEFT JOIN gapless_inputs AS i ON i.read_for = r.{p.date_column}\n) AS r"
     )
 
 
@@ -223,7 +224,7 @@ def publish(p: Processor, staged: str, attempts: str | None) -> str:
     names = [c.name for c in p.columns.values()] + list(p.engine_columns)
     new = [("@now" if c.stamp else f"s.{c.name}") + f" AS {c.name}" for c in p.columns.values()]
     if p.row_hash == "stored":
-        new += [f"{row_hash(p.content, 's')} AS row_hash", "s.inputs_hash", "@run_id AS run_id"]
+        new += ["s.row_hash", "s.inputs_hash", "@run_id AS run_id"]
     new.append("@now AS processed_at")
     fence = (
         f"\n    WHERE NOT EXISTS (SELECT 1 FROM {quoted(attempts)} AS a WHERE a.processor_name = @processor "
@@ -231,8 +232,7 @@ def publish(p: Processor, staged: str, attempts: str | None) -> str:
         if attempts
         else ""
     )
-    types = {c.name: c.type.split("(")[0] for c in p.columns.values()} | p.engine_columns
-    nothing = ", ".join(f"CAST(NULL AS {types[name]}) AS {name}" for name in names)
+    nothing = ", ".join(["NULL"] * len(names))
     day = p.date_column
     if p.restate == "never":
         whole = f"row_hash = {row_hash(p.content)} AND NOT IFNULL({p.suspect or 'FALSE'}, FALSE)"

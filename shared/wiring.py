@@ -86,10 +86,11 @@ class Gapless:
 
 def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gapless:
     """Gapless on the warehouse that the settings name; the embedded one is started when it is not running."""
+    pipeline = load_pipeline(settings.pipeline)  # a mistake in it is told before anything is started
     if settings.local:
         from shared import local  # the embedded warehouse is an extra: the cloud does not have it
 
         settings = replace(settings, emulator=local.start(settings.home, settings.project))
     from shared.gcp import BigQueryWarehouse  # Google's libraries take most of a cold start: only when needed
 
-    return Gapless(load_pipeline(settings.pipeline), BigQueryWarehouse(settings), InProcessBus(), settings, clock)
+    return Gapless(pipeline, BigQueryWarehouse(settings), InProcessBus(), settings, clock)

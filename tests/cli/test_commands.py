@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def test_scan_as_json_has_counts_gaps_and_the_plan(run: Callable[..., Result]) -
     }
     assert gap["age_days"] == pytest.approx(0, abs=0.1)
     assert gap["reason"] == "none of 3 expected keys, upstream complete"
-    assert gap["fix"] == "gapless apply --start-date 2024-02-03 --end-date 2024-02-03"
+    assert gap["fix"].startswith("gapless apply --start-date 2024-02-03 --end-date 2024-02-03 --home ")
     waiting = next(gap for gap in look["gaps"] if gap["processor"] == "forecast")
     assert (waiting["verdict"], waiting["blockers"]) == ("blocked", ["revenue 2024-02-01"])
     assert re.fullmatch(r"[0-9a-f]{16}", look["plan"]["checksum"])
@@ -213,6 +214,33 @@ def test_force_runs_what_is_complete(run: Callable[..., Result], chain: Shop) ->
     assert {target for target in runs if runs[target] != after[target]} == {Target("revenue", DAY)}
 
 
+def test_printed_commands_can_be_run_as_they_stand(
+    run: Callable[..., Result], gapless: Callable[..., Result], chain: Shop
+) -> None:
+    """They name the warehouse, the moment, and what was lifted."""
+
+    def printed(after: str, text: str) -> list[str]:
+        return shlex.split(plain(text).partition(after)[2].partition("gapless ")[2].partition("  ")[0])
+
+    run("apply")
+    planned = run("plan", "--force", "--start-date", DAY, "--end-date", DAY, "--processors", "revenue")
+    assert gapless(*printed("Apply exactly this with:", planned.out)).code == 0
+    chain.delete(Target("standing", DAY))
+    told = run("scan", "--json", "--start-date", DAY, "--end-date", DAY)
+    (gap,) = parsed(told)["gaps"]
+    assert gapless(*shlex.split(gap["fix"])[1:]).code == 0
+    assert run("scan").code == 0
+
+
+def test_an_empty_warehouse_has_no_plan(
+    gapless: Callable[..., Result], chain: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
+    result = gapless("plan", "--home", chain.home)
+    assert (result.code, result.out) == (4, "")
+    assert "gapless load" in result.err
+
+
 # -------------------------------------------------------------------------------------------------- explain
 
 
@@ -227,7 +255,7 @@ def test_explain_tells_the_chain_of_evidence_back_to_the_source(run: Callable[..
     assert (cause["processor"], cause["verdict"]) == ("revenue", "missing")
     assert [read["processor"] for read in cause["reads"]] == ["orders"]
     assert cause["reads"][0]["counts"] == {"complete": 3}
-    assert "gapless apply --start-date 2024-02-03 --end-date 2024-02-03" in evidence["fix"]
+    assert any(fix.startswith("gapless apply --start-date 2024-02-03 --end-date 2024-02-03") for fix in evidence["fix"])
 
 
 def test_explain_for_people_is_a_tree_with_the_command_that_fixes_it(run: Callable[..., Result]) -> None:
@@ -257,7 +285,7 @@ def test_explain_reaches_the_raw_tables_through_every_phase(
         built_season.restore()
     assert result.code == 1
     evidence = json.loads(result.out)
-    assert f"load the file that holds {day}: gapless load FILE" in evidence["fix"]
+    assert any(fix.startswith(f"load the file that holds {day}: gapless load FILE") for fix in evidence["fix"])
     names, front = set(), [evidence]
     while front:
         node = front.pop()

@@ -70,7 +70,7 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     (f"{REVENUE}.run", "magic", "revenue", "run"),
     (f"{REVENUE}.key", [], "revenue", "key"),
     (f"{REVENUE}.key", ["shop"], "revenue", "key: 'shop' is not among its columns"),
-    (f"{REVENUE}.expect.match_on", ["shop"], "revenue", "key: 'shop' is not among its columns"),
+    (f"{REVENUE}.expect.match_on", ["shop"], "revenue", "expect: 'shop' is not among its columns"),
     (f"{REVENUE}.expect.query", "no_such_file", "revenue", "expect: there is no file no_such_file.sql"),
     (f"{REVENUE}.expect", {"keys_of": "customers"}, "revenue", "expect: 'customers' is not among its upstream"),
     (f"{REVENUE}.expect", {}, "revenue", "expect: exactly one of"),
