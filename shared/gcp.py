@@ -5,6 +5,7 @@ The same code speaks to the cloud and to an emulator; the client library reads `
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -166,6 +167,32 @@ class BigQueryWarehouse:
             maximum_bytes_billed=int(self._settings.max_gib_billed * 2**30),
             job_timeout_ms=self._settings.timeout_seconds * 1000,
         )
+
+
+class PubSubBus:
+    """The `Bus` port on Pub/Sub; the client reads `PUBSUB_EMULATOR_HOST` itself, when it is made."""
+
+    def __init__(self, project: str, seconds: float = 30.0) -> None:
+        self._project = project
+        self._seconds = seconds
+        self._client: Any = None
+
+    def publish(self, topic: str, message: Mapping[str, Any]) -> str:
+        from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # most calls of a function publish nothing
+
+        self._client = self._client or pubsub_v1.PublisherClient()
+        path = f"projects/{self._project}/topics/{topic}"
+        data = json.dumps(message, ensure_ascii=False).encode()
+        try:
+            return str(self._client.publish(path, data, timeout=self._seconds).result(timeout=self._seconds))
+        except api.NotFound as error:
+            raise CannotObserve(f"publish: there is no topic {path}; create it with: terraform apply") from error
+        except (api.Forbidden, api.Unauthorized, DefaultCredentialsError) as error:
+            raise CannotObserve(
+                f"publish: no permission for {path}: {_short(error)}; roles/pubsub.publisher is needed"
+            ) from error
+        except (api.GoogleAPICallError, api.RetryError, TransportError, TimeoutError) as error:
+            raise TransientFailure(f"publish: {path} did not take the message: {_short(error)}; try again") from error
 
 
 def parameter(name: str, value: Param) -> Any:

@@ -27,6 +27,7 @@ class Settings:
     report_only: bool
     halted: bool
     serverless: bool  # a Cloud Function or Cloud Run instance
+    publishes: bool  # completions go to Pub/Sub; otherwise they stay in this process
 
 
 def read_settings(
@@ -53,6 +54,7 @@ def read_settings(
         report_only=_flag(env, "GAPLESS_REPORT_ONLY"),
         halted=_flag(env, "GAPLESS_HALT"),
         serverless=bool(env.get("K_SERVICE")),
+        publishes=bool(env.get("K_SERVICE") or env.get("PUBSUB_EMULATOR_HOST")) or _flag(env, "GAPLESS_PUBLISH"),
     )
 
 

@@ -91,6 +91,7 @@ def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gaple
         from shared import local  # the embedded warehouse is an extra: the cloud does not have it
 
         settings = replace(settings, emulator=local.start(settings.home, settings.project))
-    from shared.gcp import BigQueryWarehouse  # Google's libraries take most of a cold start: only when needed
+    from shared.gcp import BigQueryWarehouse, PubSubBus  # Google's libraries take most of a cold start
 
-    return Gapless(pipeline, BigQueryWarehouse(settings), InProcessBus(), settings, clock)
+    bus: Bus = PubSubBus(settings.project) if settings.publishes else InProcessBus()
+    return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock)

@@ -1,0 +1,62 @@
+"""Runs one processor for a batch of dates, if these still ask for it when the tables are looked at again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import flask
+
+from functions import web
+from shared.errors import BadInput
+from shared.logs import Log
+from shared.messages import read_run_request
+from shared.model import Policy, Scope, Status
+from shared.triggers import Poison, read_push
+from shared.wiring import Gapless
+
+
+def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[str, Any]]:
+    push = read_push(body)
+    if isinstance(push, Poison):
+        return web.set_aside(gapless, push, log)
+    try:
+        request = read_run_request(push.message)
+        processor = gapless.pipeline.processor(request.processor)
+    except BadInput as error:
+        return web.set_aside(gapless, Poison(str(error), "", push.message_id), log)
+    engine = gapless.engine(Policy(force=request.force))
+    days = request.days
+    scope = Scope(days[0], days[-1], frozenset({processor.name}), frozenset(days), explicit=True)
+    look = engine.scan(scope)
+    report = engine.apply(look)
+    after = report.after or look
+    done = Counter(str(outcome.status) for outcome in report.outcomes)
+    told: dict[str, Any] = {
+        "run_id": report.run_id,
+        "processor": processor.name,
+        "dates": len(days),
+        "outcomes": dict(done),
+        "failed": [
+            {"date": o.target.day.isoformat(), "expected": o.expected, "covered": o.covered, "error": o.error}
+            for o in report.failed[:20]
+        ],
+        "waiting": {str(target): why for target, why in list(report.waiting.items())[:20]},
+        "held": {str(gap.target): why for gap, why in look.plan.held[:20]},
+        "complete": after.judgement.complete,
+    }
+    log(
+        "run_done",
+        f"{processor.name}: {done[Status.COMPLETE]} of {len(days)} dates complete",
+        "WARNING" if report.failed else "INFO",
+        run_id=report.run_id, processor=processor.name, dates=len(days), complete=done[Status.COMPLETE],
+        failed=len(report.failed), waiting=len(report.waiting), first_date=days[0], last_date=days[-1],
+    )  # fmt: skip
+    for note in report.notes:
+        log("note", note, "WARNING", run_id=report.run_id)
+    # Acknowledged whatever came out: it is in the ledger, and the tables decide what is tried again and when.
+    return 200, told
+
+
+def run_processor(request: flask.Request) -> flask.Response:
+    return web.serve("run_processor", work, request)
