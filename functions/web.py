@@ -31,16 +31,14 @@ def gapless() -> Gapless:
     return connect(read_settings())
 
 
-def serve(
-    name: str, work: Work, request: flask.Request, open_gapless: Callable[[], Gapless] = gapless
-) -> flask.Response:
+def serve(name: str, work: Work, request: flask.Request) -> flask.Response:
     """Answer one request; nothing but this function knows about HTTP responses."""
     begin = time.monotonic()
     headers = {key.lower(): value for key, value in request.headers.items()}
     log = Log(name, trace_of(headers, _project()))
     try:
         body = read_body(request.method, headers, request.get_data())
-        status, told = work(open_gapless(), body, log)
+        status, told = work(gapless(), body, log)
     except BadInput as error:
         return _problem(log, error.status if isinstance(error, BadRequest) else 400, error)
     except Refused as error:
