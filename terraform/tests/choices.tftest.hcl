@@ -4,6 +4,9 @@ mock_provider "google" {
   mock_data "google_project" {
     defaults = { number = "123456789012" }
   }
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/gapless-test/serviceAccounts/mock@gapless-test.iam.gserviceaccount.com" }
+  }
 }
 
 variables {
@@ -41,8 +44,9 @@ run "it_heals_when_told" {
       f.service_config[0].environment_variables["GAPLESS_REPORT_ONLY"] == "false"
       && f.service_config[0].environment_variables["GAPLESS_PROJECT"] == "gapless-test"
       && f.service_config[0].environment_variables["GAPLESS_LOCATION"] == "US"
+      && f.service_config[0].environment_variables["GAPLESS_COMMIT"] == "fixture"
     ])
-    error_message = "The functions are not told their mode, project and location."
+    error_message = "The functions are not told their mode, project, location and commit."
   }
 }
 
@@ -93,6 +97,29 @@ run "pausing_stops_schedules_and_their_alarms" {
     )
     error_message = "Something goes on, or cries."
   }
+}
+
+run "a_plan_can_be_read_without_a_bundle" {
+  command = plan
+
+  variables {
+    bundle_dir = "tests/no-bundle"
+  }
+
+  assert {
+    condition     = length(google_cloudfunctions2_function.functions) > 0
+    error_message = "There is no plan."
+  }
+}
+
+run "nothing_is_deployed_without_a_bundle" {
+  command = apply # to mocks
+
+  variables {
+    bundle_dir = "tests/no-bundle"
+  }
+
+  expect_failures = [google_storage_bucket_object.source]
 }
 
 run "everybody_is_refused" {

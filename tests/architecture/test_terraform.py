@@ -124,6 +124,24 @@ def test_tables_are_those_of_the_engines_sql(declared: Any, pipeline: Pipeline) 
     assert {name: table_in(table) for name, table in declared["tables"].items()} == expected_tables(pipeline)
 
 
+def test_a_long_key_is_cut_as_the_engine_cuts_it(tmp_path: Path) -> None:
+    """BigQuery clusters by four columns at most; no key of ours has more, so one is made."""
+    text = DEFAULT_FILE.read_text(encoding="utf-8")
+    short = "key: [game_id, player_lookup, bookmaker, points_line]"
+    assert short in text
+    long = text.replace(
+        short, "key: [game_id, points_line, game_date, player_lookup, bookmaker, player_name, nba_game_id]"
+    )
+    changed = tmp_path / "pipeline.yaml"
+    changed.write_text(long, encoding="utf-8")
+    folder = tmp_path / "there"
+    folder.mkdir()
+    tables = evaluated(folder, {"tables": "local.all_tables"}, changed)["tables"]
+    expected = expected_tables(build_pipeline(yaml.safe_load(long), DEFAULT_FILE.parent / "sql"))
+    assert {name: table_in(table) for name, table in tables.items()} == expected
+    assert len(expected["nba_raw.odds_api_player_points_props"][2]) == 4
+
+
 def test_columns_are_read_from_any_pipeline_that_is_written_like_ours(tmp_path: Path) -> None:
     """Terraform takes their order from the text; another pipeline file must not confuse it."""
     tables = evaluated(tmp_path, {"tables": "local.processor_tables"}, TINY / "pipeline.yaml")["tables"]
