@@ -81,9 +81,14 @@ class Engine:
         return Look(observation, judgement, plan(self.pipeline, judgement, observation.ledger, self.policy, now), now)
 
     def apply(
-        self, look: Look, reviewed: str = "", progress: Callable[[str, int], None] = lambda _text, _done: None
+        self,
+        look: Look,
+        reviewed: str = "",
+        progress: Callable[[str, int], None] = lambda _text, _done: None,
+        *,
+        look_again: bool = True,
     ) -> Report:
-        """Execute a plan wave by wave, and look again.
+        """Execute a plan wave by wave, and look again, unless the caller has no use for that.
 
         Raises `PlanChanged` when `reviewed` is another plan's checksum, `Halted` when healing is switched off. Before
         each wave everything is judged anew on what the waves before it left: a target whose upstream did not land
@@ -125,7 +130,8 @@ class Engine:
                 judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
             progress(f"wave {number} of {len(look.plan.waves)} done", sum(len(a.run) for a in wave))
         report.notes = list(self.executor.notes)
-        report.after = self.scan(look.judgement.scope)
+        if look_again:
+            report.after = self.scan(look.judgement.scope)
         return report
 
     def price(self, plan: Plan) -> int:

@@ -255,7 +255,7 @@ def test_a_run_that_does_not_land_is_acknowledged_with_its_error_and_announces_n
 
 
 class Delivery:
-    """Delivers what is published to the functions that the catalogue subscribes to its topic; each message twice."""
+    """Delivers what is published to the functions that the catalogue subscribes to its topic; some of it twice."""
 
     def __init__(self, call: Call, gapless: Gapless, chance: random.Random) -> None:
         self.call, self.gapless, self.chance = call, gapless, chance
@@ -269,7 +269,7 @@ class Delivery:
         for topic, message in self.bus.sent[self.taken :]:
             for function in load_catalogue().functions.values():
                 if topic in function.topics:
-                    self.waiting += [(function.name, message)] * 2
+                    self.waiting += [(function.name, message)] * self.chance.choice((1, 1, 2))
         self.taken = len(self.bus.sent)
 
     def run(self) -> None:
@@ -292,7 +292,7 @@ def claims(season: Season) -> Counter[tuple[str, date]]:
 
 
 def test_one_event_carries_a_date_through_phase_6_by_events_alone(built_season: Season, delivery: Delivery) -> None:
-    """Every message comes twice and in any order; each target is claimed and run once."""
+    """Messages come in any order, some twice; each target is claimed and run once."""
     day = built_season.season.game_dates[60]
     before = claims(built_season)
     emptied(built_season, day)
@@ -315,11 +315,11 @@ def test_with_every_event_lost_scans_alone_carry_a_date_through_phase_6(call: Ca
         rounds += 1
         assert rounds <= 12
         for name in PHASES:
-            call(name, gapless, {"scan_for_gaps": True})
-            asked = messages(gapless, RUN_TOPIC)
-            built_season.bus.sent.clear()
-            for request in asked:
-                assert call("run_processor", gapless, push(request)).status == 200
+            while call(name, gapless, {"scan_for_gaps": True}).body["triggered"]:
+                asked = messages(gapless, RUN_TOPIC)
+                built_season.bus.sent.clear()
+                for request in asked:
+                    assert call("run_processor", gapless, push(request)).status == 200
     assert built_season.scan().judgement.complete
 
 
