@@ -115,7 +115,7 @@ resource "google_monitoring_alert_policy" "errors" {
 
     condition_prometheus_query_language {
       query = format(
-        "sum by (service_name) (increase(%s{monitored_resource=\"cloud_run_revision\"}[1h])) > %d",
+        "sum by (service_name) (increase(%s{monitored_resource=\"cloud_run_revision\"}[1h])) > %v",
         local.promql["errors"], var.alerting.errors_per_hour,
       )
       duration                  = "0s"

@@ -29,6 +29,11 @@ output "empty_secrets" {
   value       = sort(tolist(setsubtract(local.secrets, var.filled_secrets)))
 }
 
+output "alerts_go_to" {
+  description = "Who is told about alerts; when it is empty, they are seen only by who looks."
+  value       = sort(concat(tolist(var.alerting.emails), tolist(var.alerting.channels)))
+}
+
 output "source" {
   description = "The zip that is deployed, named by its content."
   value       = "gs://${google_storage_bucket.source.name}/${google_storage_bucket_object.source.name}"

@@ -99,6 +99,30 @@ run "pausing_stops_schedules_and_their_alarms" {
   }
 }
 
+run "alerts_reach_those_who_are_named" {
+  command = plan
+
+  variables {
+    alerting = { emails = ["a@example.com"], channels = ["projects/p/notificationChannels/1"], errors_per_hour = 2.5 }
+  }
+
+  assert {
+    condition = (
+      keys(google_monitoring_notification_channel.emails) == ["a@example.com"]
+      && google_monitoring_notification_channel.emails["a@example.com"].type == "email"
+      && output.alerts_go_to == tolist(["a@example.com", "projects/p/notificationChannels/1"])
+    )
+    error_message = "Somebody is not told."
+  }
+
+  assert {
+    condition = endswith(
+      google_monitoring_alert_policy.errors.conditions[0].condition_prometheus_query_language[0].query, "> 2.5",
+    )
+    error_message = "Errors are told at another number than was asked."
+  }
+}
+
 run "a_plan_can_be_read_without_a_bundle" {
   command = plan
 
