@@ -225,6 +225,10 @@ def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[
             }
             for o in report.failed
         ],
+        "started": [
+            {"processor": t.processor, "date": t.day.isoformat(), "receipt": told}
+            for t, told in report.started.items()
+        ],
         "waiting": [
             {"processor": t.processor, "date": t.day.isoformat(), "why": why} for t, why in report.waiting.items()
         ],
@@ -445,6 +449,10 @@ def show_report(console: Console, report: Report) -> None:
         console.print(f"  [red]{outcome.status}[/red] {outcome.target}: {outcome.error}", highlight=False)
     if len(report.failed) > 10:
         console.print(f"  … and {len(report.failed) - 10:,} more")
+    if report.started:
+        per = Counter(target.processor for target in report.started)
+        asked = ", ".join(f"{name} {n:,}" for name, n in per.items())
+        console.print(f"  [blue]asked of other services[/blue], and not done yet: {asked}", highlight=False)
     if report.waiting:
         kinds = Counter(report.waiting.values())
         for why, count in kinds.most_common(5):

@@ -54,6 +54,7 @@ class Report:
     run_id: str
     outcomes: list[Outcome] = field(default_factory=list)
     landed: set[Target] = field(default_factory=set)  # the targets that a run was made for
+    started: dict[Target, str] = field(default_factory=dict)  # asked of other services, with their receipts
     waiting: dict[Target, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     after: Look | None = None
@@ -114,6 +115,17 @@ class Engine:
                 observation = observation.updated(self.executor.measure(doubtful, today))
                 judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
             wanted = self._wanted(wave, judgement, failed, taken, report)
+            outside = [w for w in wanted if self.pipeline.processors[w.target.processor].run != "sql"]
+            if outside:
+                asked, missed, claim = self.executor.start(
+                    outside, newest, observation.ledger.generation, report.run_id, today
+                )
+                newest, taken = claim.number, taken | claim.others | asked.keys()
+                report.started |= asked
+                report.outcomes += missed
+                for outcome in missed:
+                    failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
+                wanted = [w for w in wanted if w not in outside]
             if wanted:
                 outcomes, measured, claim = self.executor.run(
                     wanted, newest, observation.ledger.generation, report.run_id, today, self._lifted()

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 
-from shared.errors import GaplessError
+from shared.errors import CannotObserve, GaplessError
 from shared.messages import completion
 from shared.model import Batch, Claim, Outcome, Seen, Status, Target, Wanted
 from shared.pipeline import Pipeline, Processor
-from shared.ports import Bus, LedgerBook, Observer, Workshop
+from shared.ports import Bus, Dispatcher, LedgerBook, Observer, Workshop
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class Executor:
     bus: Bus
     clock: Callable[[], datetime]
     parallel: int = 1
+    dispatcher: Dispatcher | None = None
     notes: list[str] = field(default_factory=list)  # what went wrong without hurting the data
 
     def run(
@@ -100,6 +101,33 @@ class Executor:
         self.ledger.record(outcomes, run_id)
         self._announce(outcomes, measured, run_id)
         return outcomes, measured, claim
+
+    def start(
+        self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str, today: date
+    ) -> tuple[dict[Target, str], list[Outcome], Claim]:
+        """Ask other services for runs; returns what was taken with its receipt, outcomes of what was not, the claim.
+
+        What was taken has no outcome: it is in flight until its data lands or its lease ends, and never counts as done.
+        """
+        started = self.clock()
+        claim = self.ledger.claim(wanted, newest, generation, run_id, outside=True)
+        errors: dict[Target, str] = {}
+        receipts: dict[Batch, str] = {}
+
+        def ask(batch: Batch) -> None:
+            if self.dispatcher is None:
+                raise CannotObserve(f"{batch.processor} is run by another service, and nothing here can ask it")
+            receipts[batch] = self.dispatcher.start(self.pipeline.processors[batch.processor], batch.days, run_id)
+
+        self._each(self._batches(claim.wanted, claim.number), ask, errors)
+        taken = {Target(batch.processor, day): told for batch, told in receipts.items() for day in batch.days}
+        left = [w for w in claim.wanted if w.target not in taken]
+        measured = self.measure([w.target for w in left], today) if left else {}
+        outcomes = [
+            self._outcome(w, measured[w.target], errors[w.target], claim.number, started, frozenset()) for w in left
+        ]
+        self.ledger.record(outcomes, run_id)
+        return taken, outcomes, claim
 
     def measure(self, targets: Sequence[Target], today: date) -> Mapping[Target, Seen]:
         """The named targets as their tables are now."""

@@ -5,24 +5,30 @@ The same code speaks to the cloud and to an emulator; the client library reads `
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, BinaryIO, TypeVar
 
+import requests
 from google.api_core import exceptions as api
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import DefaultCredentialsError, TransportError
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import Timeout
 
+from shared.doctor import COMMIT_VARIABLE, Job, Running, Subscription
 from shared.errors import BadInput, CannotObserve, ClaimLost, GaplessError, TransientFailure
-from shared.ports import Answer, Param
+from shared.pipeline import Processor
+from shared.ports import Answer, Bus, Param
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -193,6 +199,297 @@ class PubSubBus:
             ) from error
         except (api.GoogleAPICallError, api.RetryError, TransportError, TimeoutError) as error:
             raise TransientFailure(f"publish: {path} did not take the message: {_short(error)}; try again") from error
+
+
+@dataclass(frozen=True)
+class PubSubAdmin:
+    """What there is of Pub/Sub in a project; the client reads `PUBSUB_EMULATOR_HOST` itself."""
+
+    project: str
+
+    def topics(self) -> frozenset[str]:
+        from google.cloud import pubsub_v1  # type: ignore[attr-defined]
+
+        return _asked("Pub/Sub", "roles/pubsub.viewer", lambda: frozenset(
+            _last(topic.name)
+            for topic in pubsub_v1.PublisherClient().list_topics(project=f"projects/{self.project}", timeout=30)
+        ))  # fmt: skip
+
+    def subscriptions(self) -> dict[str, Subscription]:
+        from google.cloud import pubsub_v1  # type: ignore[attr-defined]
+
+        return _asked("Pub/Sub", "roles/pubsub.viewer", lambda: {
+            _last(each.name): _subscription(each)
+            for each in pubsub_v1.SubscriberClient().list_subscriptions(project=f"projects/{self.project}", timeout=30)
+        })  # fmt: skip
+
+    def publishers(self, topics: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Who may publish to each topic, as IAM members."""
+        from google.cloud import pubsub_v1  # type: ignore[attr-defined]
+
+        def call() -> dict[str, frozenset[str]]:
+            client = pubsub_v1.PublisherClient()
+            found = {}
+            for topic in topics:
+                policy = client.get_iam_policy(request={"resource": f"projects/{self.project}/topics/{topic}"})
+                found[topic] = frozenset(
+                    member
+                    for binding in policy.bindings
+                    if binding.role in ("roles/pubsub.publisher", "roles/pubsub.editor", "roles/pubsub.admin")
+                    for member in binding.members
+                )
+            return found
+
+        return _asked("Pub/Sub", "pubsub.topics.getIamPolicy", call)
+
+
+@dataclass(frozen=True)
+class SchedulerAdmin:
+    """The jobs of Cloud Scheduler in some regions of a project."""
+
+    project: str
+    regions: Sequence[str]
+
+    def schedules(self) -> dict[str, Job]:
+        from google.cloud import scheduler_v1
+
+        def call() -> dict[str, Job]:
+            client = scheduler_v1.CloudSchedulerClient()
+            return {
+                _last(job.name): _job(job)
+                for region in self.regions
+                for job in client.list_jobs(parent=f"projects/{self.project}/locations/{region}", timeout=30)
+                if job.http_target.uri
+            }
+
+        return _asked("Cloud Scheduler", "roles/cloudscheduler.viewer", call)
+
+
+@dataclass(frozen=True)
+class CloudAdmin:
+    """Functions, their callers, the grants on datasets and the alert channels of a project, over REST."""
+
+    project: str
+
+    def functions(self) -> dict[str, Running]:
+        """Every function of Gapless, by its service; those of others are left out."""
+        listed = self._pages(
+            f"https://cloudfunctions.googleapis.com/v2/projects/{self.project}/locations/-/functions", "functions"
+        )
+        ours = [each for each in listed if (each.get("labels") or {}).get("app") == "gapless"]
+        return {_last(each["name"]): self._running(each) for each in ours}
+
+    def regions(self) -> list[str]:
+        """Where functions of Gapless run."""
+        listed = self._pages(
+            f"https://cloudfunctions.googleapis.com/v2/projects/{self.project}/locations/-/functions", "functions"
+        )
+        return sorted({each["name"].split("/")[3] for each in listed})
+
+    def datasets(self, names: Sequence[str]) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+        """Who may read and who may write each dataset, as IAM members."""
+        readers, writers = {}, {}
+        for name in names:
+            url = f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/datasets/{name}"
+            access = self._get(url).get("access", [])
+            writers[name] = frozenset(_member(entry) for entry in access if entry.get("role") in _WRITES)
+            readers[name] = frozenset(_member(entry) for entry in access if entry.get("role") in _READS | _WRITES)
+        return readers, writers
+
+    def channels(self) -> dict[str, str]:
+        """What is wrong with each notification channel of Cloud Monitoring; nothing where it is in order."""
+        url = f"https://monitoring.googleapis.com/v3/projects/{self.project}/notificationChannels"
+        found = {}
+        for each in self._pages(url, "notificationChannels"):
+            name = each.get("displayName") or _last(each["name"])
+            wrong = "it is switched off" if each.get("enabled") is False else ""
+            found[name] = "nobody has confirmed it" if each.get("verificationStatus") == "UNVERIFIED" else wrong
+        return found
+
+    def secret(self, name: str) -> str:
+        """The newest value of a secret."""
+        url = f"https://secretmanager.googleapis.com/v1/projects/{self.project}/secrets/{name}/versions/latest:access"
+        return base64.b64decode(self._get(url)["payload"]["data"]).decode().strip()
+
+    def _running(self, each: Mapping[str, Any]) -> Running:
+        config = each.get("serviceConfig") or {}
+        environment = config.get("environmentVariables") or {}
+        return Running(
+            function=(each.get("buildConfig") or {}).get("entryPoint", ""),
+            url=config.get("uri") or each.get("url", ""),
+            commit=environment.get(COMMIT_VARIABLE, ""),
+            account=config.get("serviceAccountEmail", ""),
+            invokers=self._invokers(config.get("service", "")),
+            active=each.get("state") == "ACTIVE",
+            timeout_seconds=int(config.get("timeoutSeconds") or 0),
+            environment=environment,
+            secrets=frozenset(secret["key"] for secret in config.get("secretEnvironmentVariables") or ()),
+        )
+
+    def _invokers(self, service: str) -> frozenset[str] | None:
+        """Who may call a service; None where that may not be read."""
+        try:
+            policy = self._get(f"https://run.googleapis.com/v2/{service}:getIamPolicy")
+        except CannotObserve:
+            return None
+        calls = [b for b in policy.get("bindings", []) if b.get("role") in ("roles/run.invoker", "roles/run.admin")]
+        return frozenset(member for binding in calls for member in binding.get("members", ()))
+
+    def _pages(self, url: str, field: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            page = self._get(url, {"pageSize": "100"} | ({"pageToken": token} if token else {}))
+            if page.get("unreachable"):
+                raise CannotObserve(f"{_host(url)} could not reach {', '.join(page['unreachable'])}; try again")
+            found += page.get(field, [])
+            token = page.get("nextPageToken", "")
+            if not token:
+                return found
+
+    def _get(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        def call() -> dict[str, Any]:
+            answer = self._session.get(url, params=params, timeout=30)
+            if answer.status_code != 200:
+                raise api.from_http_response(answer)  # type: ignore[no-untyped-call]
+            return dict(answer.json())
+
+        return _asked(_host(url), f"read access to {url.partition('?')[0].rpartition('/')[2]}", call)
+
+    @cached_property
+    def _session(self) -> Any:
+        import google.auth
+        from google.auth.transport.requests import AuthorizedSession
+
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform.read-only"])
+        return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
+_READS = frozenset({"READER", "roles/bigquery.dataViewer"})
+_WRITES = frozenset({"WRITER", "OWNER", "roles/bigquery.dataEditor", "roles/bigquery.dataOwner"})
+
+
+def _subscription(seen: Any) -> Subscription:
+    push, ttl = seen.push_config, seen.expiration_policy.ttl
+    return Subscription(
+        topic=_last(seen.topic),
+        endpoint=push.push_endpoint,
+        audience=push.oidc_token.audience,
+        account=push.oidc_token.service_account_email,
+        ack_seconds=seen.ack_deadline_seconds,
+        dead_letter=_last(seen.dead_letter_policy.dead_letter_topic),
+        # A policy without a time never expires; without a policy it is Pub/Sub's default of 31 days.
+        expires_days=None if seen.expiration_policy and not ttl else (ttl or timedelta(days=31)) / timedelta(days=1),
+    )
+
+
+def _job(seen: Any) -> Job:
+    target = seen.http_target
+    try:
+        body = json.loads(target.body or b"null")
+    except ValueError:
+        body = target.body.decode(errors="replace")
+    return Job(
+        cron=seen.schedule,
+        zone=seen.time_zone,
+        url=target.uri,
+        method=target.http_method.name,
+        body=body,
+        audience=target.oidc_token.audience,
+        account=target.oidc_token.service_account_email,
+        paused=seen.state.name == "PAUSED",
+        last_error=f"code {seen.status.code} {seen.status.message}".strip() if seen.status.code else "",
+    )
+
+
+def _member(entry: Mapping[str, Any]) -> str:
+    """An entry of a dataset's access list as an IAM member."""
+    if "iamMember" in entry:
+        return str(entry["iamMember"])
+    address = str(entry.get("userByEmail") or entry.get("groupByEmail") or entry.get("specialGroup") or "")
+    if "groupByEmail" in entry:
+        return f"group:{address}"
+    return f"{'serviceAccount' if address.endswith('.gserviceaccount.com') else 'user'}:{address}"
+
+
+def _asked(service: str, needed: str, call: Callable[[], T]) -> T:
+    """Ask an API about what is deployed; what goes wrong is `CannotObserve` with what is needed."""
+    try:
+        return call()
+    except GaplessError:
+        raise
+    except DefaultCredentialsError as error:
+        raise CannotObserve(
+            f"{service}: there are no Google Cloud credentials; run: gcloud auth application-default login"
+        ) from error
+    except (api.Forbidden, api.Unauthorized, RefreshError) as error:
+        raise CannotObserve(f"{service}: no permission ({needed} is needed): {_short(error)}") from error
+    except (api.GoogleAPICallError, api.RetryError, TransportError, Unreachable, Timeout) as error:
+        raise CannotObserve(f"{service} did not answer: {_short(error)}") from error
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _host(url: str) -> str:
+    return url.split("/")[2]
+
+
+class OutsideRuns:
+    """The `Dispatcher` port: a POST with an identity token, or a message on the processor's own topic."""
+
+    def __init__(self, bus: Bus, tries: int = 3, seconds: float = 30.0) -> None:
+        self._bus = bus
+        self._tries = tries
+        self._seconds = seconds
+
+    def start(self, processor: Processor, days: Sequence[date], run_id: str) -> str:
+        told = {
+            "processor_name": processor.name,
+            "start_date": min(days).isoformat(),
+            "end_date": max(days).isoformat(),
+            "game_dates": [day.isoformat() for day in days],
+            "correlation_id": run_id,
+            "trigger_source": "gapless",
+        }
+        if processor.run == "pubsub":
+            return f"message {self._bus.publish(str(processor.run_topic), told)}"
+        return self._post(str(processor.endpoint), told)
+
+    def _post(self, endpoint: str, told: Mapping[str, Any]) -> str:
+        where = f"POST {endpoint}"
+        for attempt in range(1, self._tries + 1):
+            try:
+                headers = {"Authorization": f"Bearer {token}"} if (token := _identity_token(endpoint)) else {}
+                response = requests.post(
+                    endpoint, json=told, headers=headers, timeout=self._seconds, allow_redirects=False
+                )
+            except requests.RequestException as error:
+                problem: GaplessError = TransientFailure(f"{where}: no answer ({type(error).__name__}); try again")
+            else:
+                if response.status_code in range(200, 300):
+                    return f"HTTP {response.status_code}"
+                if response.status_code not in (408, 425, 429) and response.status_code < 500:
+                    raise CannotObserve(f"{where} answered {response.status_code}; asking again will not help")
+                problem = TransientFailure(f"{where} answered {response.status_code} {attempt} times; try again")
+            if attempt < self._tries:
+                time.sleep(0.2 * 2**attempt)
+        raise problem
+
+
+def _identity_token(endpoint: str) -> str:
+    """A token for a private service; none for one on this machine."""
+    if endpoint.startswith("http://"):
+        return ""
+    from google.auth.transport.requests import Request
+    from google.oauth2 import id_token
+
+    audience = "/".join(endpoint.split("/")[:3])
+    try:
+        return str(id_token.fetch_id_token(Request(), audience))  # type: ignore[no-untyped-call]
+    except (DefaultCredentialsError, TransportError) as error:
+        raise CannotObserve(f"POST {endpoint}: there is no identity to call it with: {_short(error)}") from error
 
 
 def parameter(name: str, value: Param) -> Any:

@@ -228,9 +228,12 @@ class SqlLedger:
     clock: Callable[[], datetime]
     lease: timedelta
     owner: str
+    outside_lease: timedelta = timedelta(hours=1)
     wait: Callable[[float], None] = time.sleep
 
-    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
+    def claim(
+        self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str, *, outside: bool = False
+    ) -> Claim:
         """Claim targets after having seen claim number `newest`; the claim is of nothing when nothing is left.
 
         Targets that anybody claimed since then are dropped whatever became of them: what this run knows of them is old.
@@ -242,7 +245,7 @@ class SqlLedger:
                 return Claim(newest, (), others)
             number = newest + 1
             try:
-                self._insert(number, left, generation, run_id)
+                self._insert(number, left, generation, run_id, outside)
                 return Claim(number, left, others)
             except ClaimLost as lost:
                 rows = self._claims_after(newest)
@@ -265,7 +268,7 @@ class SqlLedger:
             purpose="claims",
         ).rows
 
-    def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str) -> None:
+    def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str, outside: bool) -> None:
         now = self.clock()
         # A fingerprint goes as text: it may be longer than what JSON numbers are trusted to keep.
         rows = [(w.target.processor, w.target.day.isoformat(), str(w.inputs), w.reason) for w in wanted]
@@ -281,9 +284,9 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
             {
                 "number": number,
                 "run_id": run_id,
-                "owner": self.owner,
+                "owner": this_process(findable=False) if outside else self.owner,
                 "now": now,
-                "until": now + self.lease,
+                "until": now + (self.outside_lease if outside else self.lease),
                 "targets": json.dumps(rows),
             },
             purpose="claim",

@@ -200,6 +200,7 @@ class Policy:
     max_abandoned: int = 12  # attempts without any outcome (killed runs) before a target is exhausted
     backoff: timedelta = timedelta(minutes=10)  # doubles with every failure
     lease: timedelta = timedelta(minutes=15)
+    outside_lease: timedelta = timedelta(hours=1)  # for runs that another service was asked for
     storm_pct: float = 50.0  # share of once complete targets that may look lost before a plan is refused
     storm_least: int = 100  # so many must look lost before that share means anything
     page_above: int = 100  # gaps

@@ -30,6 +30,8 @@ _COLUMN = re.compile(
     r"(?: (?P<low>-?\d+(?:\.\d+)?)\.\.(?P<high>-?\d+(?:\.\d+)?))?(?P<stamp> stamp)?"
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# plain http only on this machine: elsewhere an identity token would travel in the open
+_ENDPOINT = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/[\w./-]*)?")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.lookback)?\}")
 
@@ -128,7 +130,9 @@ class Processor(_Strict):
     date_column: str
     key: tuple[str, ...] = Field(min_length=1)
     columns: Annotated[dict[str, Column], BeforeValidator(_columns)]
-    run: Literal["sql", "none"] = "sql"
+    run: Literal["sql", "none", "http", "pubsub"] = "sql"
+    endpoint: str | None = None  # where a run of kind http is asked for
+    run_topic: str | None = None  # where a run of kind pubsub is asked for
     optional: bool = False
     applies_to: Literal["all", "historical", "upcoming"] = "all"
     due: Literal["day", "after_games"] = "day"
@@ -150,8 +154,8 @@ class Processor(_Strict):
 
     @property
     def row_hash(self) -> Literal["stored", "computed"]:
-        """Whether a row carries the hash of its content. A source's does not: who corrects it makes a new version."""
-        return "computed" if self.run == "none" else "stored"
+        """Whether a row carries the hash of its content. What others write does not: a correction is a new version."""
+        return "stored" if self.run == "sql" else "computed"
 
     @property
     def dataset(self) -> str:
@@ -338,7 +342,12 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
             found.append(("upstream", f"'{name}' is of phase {declared[name].phase}, later than its own {p.phase}"))
         elif edge.own_day == "never" and not edge.lookback_days:
             found.append(("upstream", f"'{name}' needs own_day or lookback_days: nothing of it is read"))
-    if p.run == "sql" and not p.upstream:
+    for kind, field, value in (("http", "endpoint", p.endpoint), ("pubsub", "run_topic", p.run_topic)):
+        if (p.run == kind) != bool(value):
+            found.append((field, f"needed with run: {kind}, and with nothing else"))
+    if p.endpoint and not _ENDPOINT.fullmatch(p.endpoint):
+        found.append(("endpoint", f"'{p.endpoint}' is not an https address"))
+    if p.run != "none" and not p.upstream:
         found.append(("upstream", "a processor that runs reads something"))
     for name in p.expect.tables if p.expect else ():
         if name not in p.upstream:

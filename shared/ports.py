@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from shared.model import Batch, Claim, Observation, Outcome, Scope, Seen, Target, Wanted
+from shared.pipeline import Processor
 
 Scalar = bool | int | float | str | date | datetime
 Param = Scalar | Sequence[date] | Sequence[str] | Sequence[Mapping[str, Scalar | None]]
@@ -106,11 +107,24 @@ class Workshop(Protocol):
         ...
 
 
+class Dispatcher(Protocol):
+    """Asks another service for a run."""
+
+    def start(self, processor: Processor, days: Sequence[date], run_id: str) -> str:
+        """Ask, and return what the service or the topic answered; raises `GaplessError` when it did not take it."""
+        ...
+
+
 class LedgerBook(Protocol):
     """Where claims are won and outcomes kept."""
 
-    def claim(self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str) -> Claim:
-        """Claim targets after having seen claim number `newest`; what others claimed since is dropped, and named."""
+    def claim(
+        self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str, *, outside: bool = False
+    ) -> Claim:
+        """Claim targets after having seen claim number `newest`; what others claimed since is dropped, and named.
+
+        `outside`: for a run by another service, which goes on when this process ends.
+        """
         ...
 
     def record(self, outcomes: Sequence[Outcome], run_id: str) -> None:

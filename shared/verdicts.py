@@ -128,7 +128,7 @@ class _Judged:
         self.holes = list(accumulate(map(IS_A_GAP.__contains__, verdicts), initial=0))
         # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
         self.doubtful: list[int] | None = None
-        if doubts and p.run != "none":
+        if doubts and p.row_hash == "stored":
             flags = [0] * len(column)
             for i in doubts:
                 flags[i] = 1
@@ -184,7 +184,7 @@ class _Court:
         waits = self._waits_for(edges)
         verdicts: list[Verdict | None] = [None] * self.length
         gate, warn = p.gate_pct / 100, p.warn_pct / 100
-        restates = p.restate == "on_upstream_change" and p.run != "none"
+        restates = p.restate == "on_upstream_change" and p.row_hash == "stored"
         early = self._bootstrap(p)
         open_days = self._open_days(p)
         acknowledged = self.acknowledged.get(p.name, ())

@@ -13,7 +13,7 @@ from shared.executor import Executor
 from shared.model import Policy, Scope
 from shared.observe import SqlObserver
 from shared.pipeline import Pipeline, load_pipeline
-from shared.ports import Bus, Warehouse
+from shared.ports import Bus, Dispatcher, Warehouse
 from shared.settings import Settings
 from shared.statements import create_table
 from shared.verdicts import civil_today
@@ -47,6 +47,7 @@ class Gapless:
     bus: Bus
     settings: Settings
     clock: Callable[[], datetime] = utcnow
+    dispatcher: Dispatcher | None = None
 
     def engine(self, policy: Policy) -> Engine:
         """The engine under a policy; switches in the environment hold for every caller."""
@@ -63,10 +64,13 @@ class Gapless:
             self.clock,
             policy.lease,
             ledger.this_process(findable=not self.settings.serverless),
+            policy.outside_lease,
         )
         observer = SqlObserver(self.warehouse, self.pipeline)
         workshop = SqlWorkshop(self.warehouse, self.pipeline)
-        executor = Executor(self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2)
+        executor = Executor(
+            self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2, dispatcher=self.dispatcher
+        )
         return Engine(self.pipeline, observer, executor, policy, self.clock)
 
     def everything(self) -> Scope:
@@ -91,7 +95,7 @@ def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gaple
         from shared import local  # the embedded warehouse is an extra: the cloud does not have it
 
         settings = replace(settings, emulator=local.start(settings.home, settings.project))
-    from shared.gcp import BigQueryWarehouse, PubSubBus  # Google's libraries take most of a cold start
+    from shared.gcp import BigQueryWarehouse, OutsideRuns, PubSubBus  # Google's libraries take most of a cold start
 
     bus: Bus = PubSubBus(settings.project) if settings.publishes else InProcessBus()
-    return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock)
+    return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock, OutsideRuns(bus))

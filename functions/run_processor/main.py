@@ -42,14 +42,16 @@ def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[st
         ],
         "waiting": {str(target): why for target, why in list(report.waiting.items())[:20]},
         "held": {str(gap.target): why for gap, why in look.plan.held[:20]},
-        "complete": not (report.failed or report.waiting or look.plan.held),
+        "started": {str(target): receipt for target, receipt in list(report.started.items())[:20]},
+        "complete": not (report.failed or report.waiting or report.started or look.plan.held),
     }
     log(
         "run_done",
         f"{processor.name}: {done[Status.COMPLETE]} of {len(days)} dates complete",
         "WARNING" if report.failed else "INFO",
         run_id=report.run_id, processor=processor.name, dates=len(days), complete=done[Status.COMPLETE],
-        failed=len(report.failed), waiting=len(report.waiting), first_date=days[0], last_date=days[-1],
+        failed=len(report.failed), started=len(report.started), waiting=len(report.waiting),
+        first_date=days[0], last_date=days[-1],
     )  # fmt: skip
     for note in report.notes:
         log("note", note, "WARNING", run_id=report.run_id)
