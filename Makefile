@@ -4,11 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check e2e up down logs bench clean
 
 help:
 	@echo "make demo [DATA=folder]  load a season, break it, find and repair the damage, check the result"
-	@echo "make test                the whole test suite"
+	@echo "make up                  the whole system on this machine: warehouse, Pub/Sub, functions, scheduler"
+	@echo "make down                stop it; make logs: what all of it wrote, in order of time"
+	@echo "make test                every test but those of the whole system"
+	@echo "make e2e                 those: events and scans, kills and restarts, on a local stack of their own"
 	@echo "make check               lint, types, import contract"
 	@echo "make bench [DATA=folder] the benchmark: a table, and JSON in bench/results"
 	@echo "make clean               remove the environment and the embedded warehouse"
@@ -27,7 +30,19 @@ demo: $(READY)
 	$(BIN)/gapless demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
+
+e2e: $(READY)
+	$(BIN)/python -m pytest tests/e2e -ra
+
+up: $(READY)
+	@$(BIN)/python -m deploy.stack up
+
+down: $(READY)
+	@$(BIN)/python -m deploy.stack down
+
+logs: $(READY)
+	@$(BIN)/python -m deploy.stack logs
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -38,5 +53,5 @@ bench: $(READY)
 	$(BIN)/python -m bench $(if $(DATA),--data "$(DATA)")
 
 clean:
-	-@[ ! -x $(BIN)/gapless ] || { $(BIN)/gapless stop; $(BIN)/gapless stop --home .gapless/demo; }
+	-@[ ! -x $(BIN)/gapless ] || { $(BIN)/python -m deploy.stack down; $(BIN)/gapless stop; $(BIN)/gapless stop --home .gapless/demo; }
 	rm -rf $(VENV) .gapless

@@ -30,8 +30,8 @@ FILES = frozenset({
 })  # fmt: skip
 
 
-def start(home: Path, project: str = LOCAL_PROJECT) -> str:
-    """The address of the warehouse kept in a folder, started if it is not running.
+def start(home: Path, project: str = LOCAL_PROJECT, port: int = 0) -> str:
+    """The address of the warehouse kept in a folder, started if it is not running, on a free port if none is named.
 
     Raises `CannotObserve` when it does not come up, with the end of its log.
     """
@@ -40,7 +40,7 @@ def start(home: Path, project: str = LOCAL_PROJECT) -> str:
         running = address(home)
         if running:
             return running
-        return _launch(home, project)
+        return _launch(home, project, port)
 
 
 def address(home: Path) -> str | None:
@@ -82,7 +82,7 @@ def _only_one(home: Path) -> Iterator[None]:
         yield
 
 
-def _launch(home: Path, project: str) -> str:
+def _launch(home: Path, project: str, port: int) -> str:
     try:
         import bqemulator  # noqa: F401  (only to say clearly what is missing)
     except ImportError as error:
@@ -90,7 +90,7 @@ def _launch(home: Path, project: str) -> str:
             "the embedded warehouse is not installed; run: pip install 'gapless[local]', or name a Google Cloud "
             "project with --project"
         ) from error
-    rest, grpc = _free_port(), _free_port()
+    rest, grpc = port or _free_port(), _free_port()
     environment = os.environ | {
         "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # Avro would be downloaded
         "BQEMU_TIME_TRAVEL_RETENTION_DAYS": "0",  # a copy of the table with every write

@@ -1,0 +1,209 @@
+"""The local stack for the tests of this folder: one for all of them, in the order in which they are written."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.engine import Look
+from shared.model import Policy, Scope
+from shared.sample.season import SampleSeason, write_season
+from shared.settings import LOCAL_PROJECT, read_settings
+from shared.wiring import Gapless, InProcessBus, connect
+from tests.conftest import ROOT, SEASON, Bench
+
+pytest.importorskip("apscheduler", reason="the local stack is not installed: pip install -e '.[cli,local,dev]'")
+pa = pytest.importorskip("pyarrow")
+pc = pytest.importorskip("pyarrow.compute")
+pq = pytest.importorskip("pyarrow.parquet")
+
+from deploy.stack.stack import Addresses, Stack, missing  # noqa: E402
+
+PHASES = ("phase2_to_phase3", "phase3_to_phase4", "phase4_to_phase5", "phase5_to_phase6")
+
+
+@dataclass
+class Running:
+    """The stack with what people and schedules do to it."""
+
+    stack: Stack
+    addresses: Addresses
+    bench: Bench
+    sample: SampleSeason
+    files: Path
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def gapless(self) -> Gapless:
+        return self.bench.gapless
+
+    def up(self) -> None:
+        self.addresses = self.stack.up()
+
+    # -- what a person with curl does
+
+    def post(self, function: str, body: Mapping[str, Any], seconds: float = 120) -> tuple[int, dict[str, Any]]:
+        return _post(self.addresses.functions[function], body, seconds)
+
+    def publish(self, topic: str, *messages: object) -> list[str]:
+        """Publish, over HTTP as curl does; what is no object goes as it is."""
+        url = f"http://{self.addresses.pubsub}/v1/projects/{LOCAL_PROJECT}/topics/{topic}:publish"
+        texts = [m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages]
+        body = {"messages": [{"data": base64.b64encode(text).decode()} for text in texts]}
+        return list(_post(url, body, 30)[1]["messageIds"])
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Take what waits on the dead-letter topic."""
+        name = f"projects/{LOCAL_PROJECT}/subscriptions/gapless-dead-letter"
+        url = f"http://{self.addresses.pubsub}/v1/{name}"
+        _, told = _post(f"{url}:pull", {"maxMessages": 100, "returnImmediately": True}, 30)
+        received = told.get("receivedMessages", [])
+        if received:
+            _post(f"{url}:acknowledge", {"ackIds": [each["ackId"] for each in received]}, 30)
+        return [json.loads(base64.b64decode(each["message"]["data"])) for each in received]
+
+    def lose_events(self) -> None:
+        """From now on nobody hears of a completion; `up` brings the subscriptions back."""
+        for function in PHASES:
+            for topic in self.stack.subscriptions(function):
+                name = self.stack.subscription(function, topic)
+                url = f"http://{self.addresses.pubsub}/v1/projects/{LOCAL_PROJECT}/subscriptions/{name}"
+                urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
+
+    def load(self, first: date, last: date, *, announced: bool = False) -> None:
+        """`gapless load` of the raw data of these dates; `announced` publishes the completions too."""
+        folder = self.files.with_name(f"{first}_{last}")
+        folder.mkdir()
+        for path in (self.sample.box, self.sample.schedule, self.sample.props):
+            assert path is not None
+            table = pq.read_table(path)
+            days = table.column("game_date")
+            inside = pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last)))
+            if (part := table.filter(inside)).num_rows:
+                pq.write_table(part, folder / path.name)
+        environment = self.stack.environment(self.addresses.warehouse, self.addresses.pubsub if announced else "")
+        loaded = subprocess.run(
+            [sys.executable, "-m", "cli.main", "load", str(folder)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+
+    # -- what is asked of the tables
+
+    def look(self, first: date | None = None, last: date | None = None) -> Look:
+        everything = self.gapless.everything()
+        scope = Scope(first or everything.first, last or first or everything.last)
+        return self.gapless.engine(Policy()).scan(scope)
+
+    def outcomes(self) -> int:
+        return int(self.bench.rows(f"SELECT COUNT(*) FROM {self.bench.ledger_table('backfill_date_outcomes')}")[0][0])
+
+    def wait_until(self, what: str, true: Callable[[], bool], seconds: float) -> None:
+        """Poll; fails with the newest lines of the logs."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{self.newest_logs()}"
+            time.sleep(0.5)
+
+    def wait_for(self, first: date, last: date | None = None, seconds: float = 90) -> None:
+        """Until nothing in these dates is a gap."""
+        self.wait_until(
+            f"{first} to {last or first} complete", lambda: self.look(first, last).judgement.complete, seconds
+        )
+
+    def scan_until_complete(self, rounds: int = 12, *functions: str) -> int:
+        """Call the phases as their schedules do, until none finds anything; how many rounds that took."""
+        for number in range(1, rounds + 1):
+            complete = True
+            for function in functions or PHASES:
+                before = self.outcomes()
+                status, told = self.post(function, {"scan_for_gaps": True})
+                assert status == 200, told
+                complete = complete and told["complete"]
+                self.wait_for_runs(before + told["triggered"])
+            if complete:
+                return number
+        raise AssertionError(f"not complete after {rounds} rounds\n{told}\n{self.newest_logs()}")
+
+    def wait_for_runs(self, outcomes: int, patience: float = 20) -> None:
+        """Until so many outcomes are written down, or nothing has been written for a while."""
+        seen, since = -1, time.monotonic()
+        while (now := self.outcomes()) < outcomes and time.monotonic() - since < patience:
+            if now > seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.5)
+
+    def doubles(self) -> list[tuple[Any, ...]]:
+        """Keys that a derived table holds twice, and targets that were completed twice by claims on the same inputs."""
+        bench = self.bench
+        parts = [
+            f"SELECT '{p.name}', CAST({p.date_column} AS STRING), COUNT(*) FROM `{p.table}` "
+            f"GROUP BY {', '.join(dict.fromkeys((p.date_column, *p.key)))} HAVING COUNT(*) > 1"
+            for p in bench.pipeline.processors.values()
+            if p.run == "sql"
+        ]
+        parts.append(
+            "SELECT CONCAT('claims of ', processor_name), CAST(analysis_date AS STRING), COUNT(*) "
+            f"FROM {bench.ledger_table('backfill_date_outcomes')} WHERE status = 'complete' "
+            "GROUP BY processor_name, analysis_date, inputs_hash HAVING COUNT(*) > 1"
+        )
+        return bench.rows("\nUNION ALL\n".join(parts))
+
+    def newest_logs(self) -> str:
+        command = [sys.executable, "-m", "deploy.stack", "logs", "--home", str(self.stack.home), "--lines", "40"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+    def lines(self, name: str, action: str) -> list[dict[str, Any]]:
+        """The lines of one kind in a program's log."""
+        found = []
+        for line in self.stack.log(name).read_text().splitlines():
+            if line.startswith("{") and f'"action": "{action}"' in line:
+                found.append(json.loads(line))
+        return found
+
+
+def _post(url: str, body: Mapping[str, Any], seconds: float) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            return response.status, json.loads(response.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"{}")
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    lacking = missing()
+    if lacking:
+        if os.environ.get("GAPLESS_E2E") == "required":
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    folder = tmp_path_factory.mktemp("stack")
+    stack = Stack(folder / "home", first_port=8870)
+    try:
+        addresses = stack.up()
+        settings = read_settings(stack.environment(addresses.warehouse, ""))
+        gapless = connect(settings)
+        assert isinstance(gapless.bus, InProcessBus)
+        files = folder / "files"
+        running = Running(
+            stack, addresses, Bench(gapless, stack.warehouse_home), write_season(files, season=SEASON), files
+        )
+        yield running
+        for line in running.told:
+            print(line)
+    finally:
+        stack.down()
