@@ -9,6 +9,7 @@ import click
 
 from cli.options import open_gapless, print_json, where
 from cli.progress import steps
+from shared.errors import GaplessError
 from shared.intake import Intake, read
 from shared.loading import Loaded, load
 from shared.messages import completion
@@ -63,4 +64,7 @@ def _announce(gapless: Gapless, raw: Any) -> None:
     topic = processor.topic or gapless.pipeline.topics.get(processor.phase)
     if topic:
         message = completion(processor, raw.dates, raw.rows.num_rows, "load", gapless.clock())
-        gapless.bus.publish(topic, message)
+        try:
+            gapless.bus.publish(topic, message)
+        except GaplessError as error:  # the rows are there, and the next scan finds them
+            click.echo(f"loaded, but not announced: {error}", err=True)

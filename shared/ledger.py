@@ -200,9 +200,10 @@ def _machine() -> str:
 def _started(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:  # noqa: PTH123
-            return stat.read().rsplit(")", 1)[1].split()[19]
+            fields = stat.read().rsplit(")", 1)[1].split()
     except OSError:
         return "?"
+    return "?" if fields[0] in "ZX" else fields[19]  # dead, and only not yet fetched by its parent
 
 
 def owner_is_gone(owner: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -286,6 +287,18 @@ def test_the_lease_of_a_process_that_died_here_does_not_count() -> None:
     """The same process id was given to another process since."""
     assert owner_is_gone(another_pid(this_process()))
     assert lease(another_pid(this_process())) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes can only be checked where /proc is")
+def test_a_dead_process_that_its_parent_has_not_asked_about_yet_is_dead() -> None:
+    """In a container nobody may ever ask."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        host = this_process().partition("/")[0]
+        owner = f"{host}/{child.pid}/{ledger._started(child.pid)}/x"
+        assert not owner_is_gone(owner)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert owner_is_gone(owner)
 
 
 @pytest.mark.parametrize("owner", ["elsewhere/1/1/x", "", "no slashes", f"{os.uname().nodename}/x/1/y"])
