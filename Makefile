@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check e2e up down logs bench clean
+.PHONY: help setup demo test check e2e up down logs bundle bench clean
 
 help:
 	@echo "make demo [DATA=folder]  load a season, break it, find and repair the damage, check the result"
@@ -14,6 +14,7 @@ help:
 	@echo "make e2e                 those: events and scans, kills and restarts, on a local stack of their own"
 	@echo "make check               lint, types, import contract"
 	@echo "make bench [DATA=folder] the benchmark: a table, and JSON in bench/results"
+	@echo "make bundle              what is deployed: build/bundle for Terraform, build/gapless.zip"
 	@echo "make clean               remove the environment and the embedded warehouse"
 
 $(READY): pyproject.toml requirements.txt
@@ -48,6 +49,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bundle: $(READY)
+	@$(BIN)/python -m deploy.bundle
 
 bench: $(READY)
 	$(BIN)/python -m bench $(if $(DATA),--data "$(DATA)")

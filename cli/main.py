@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "cli.plan",
     "apply": "cli.apply",
     "explain": "cli.explain",
+    "doctor": "cli.doctor",
     "demo": "cli.demo",
     "stop": "cli.stop",
 }

@@ -333,7 +333,7 @@ def _tables(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Finding]:
     create = f"gapless init{declared.place}"
     for name, wanted in declared_tables(declared.pipeline).items():
         if name in seen:
-            yield from _table(name, wanted, seen[name])
+            yield from _table(name, wanted, seen[name], altering=not declared.emulator)
         else:
             yield Finding("tables", f"{name} does not exist", "error", create)
     for name in declared.pipeline.views.values():
@@ -341,18 +341,22 @@ def _tables(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Finding]:
             yield Finding("tables", f"the view {name} does not exist", "error", create)
 
 
-def _table(name: str, wanted: Table, there: Table) -> Iterator[Finding]:
+def _table(name: str, wanted: Table, there: Table, *, altering: bool) -> Iterator[Finding]:
+    """The differences of one table. The emulator's catalogue does not follow ALTER TABLE: there it is made anew."""
     for column, declared in wanted.columns.items():
         found = there.columns.get(column)
         if found is None:
             yield Finding(
                 "tables", f"{name} has no column {column} {declared.type}", "error",
-                f"ALTER TABLE `{name}` ADD COLUMN {column} {declared.type}",
+                f"ALTER TABLE `{name}` ADD COLUMN {column} {declared.type}"
+                if altering else _remake(name, wanted, f"*, CAST(NULL AS {declared.type}) AS {column}"),
             )  # fmt: skip
         elif not _same_type(declared.type, found.type):
             yield Finding(
                 "tables", f"{name}.{column} is {found.type}, declared is {declared.type}", "error",
-                _retype(name, column, found.type, declared.type, wanted),
+                f"ALTER TABLE `{name}` ALTER COLUMN {column} SET DATA TYPE {declared.type}"
+                if altering and _widens(found.type, declared.type)
+                else _remake(name, wanted, f"* REPLACE (CAST({column} AS {declared.type}) AS {column})"),
             )  # fmt: skip
         elif found.required and not declared.required:
             yield Finding(
@@ -390,20 +394,18 @@ def _same_type(declared: str, found: str) -> bool:
 _WIDER = {"INT64": ("NUMERIC", "FLOAT64"), "NUMERIC": ("FLOAT64",)}
 
 
-def _retype(table: str, column: str, found: str, wanted: str, declared: Table) -> str:
-    if any(wanted.startswith(kind) for kind in _WIDER.get(found.partition("(")[0], ())):
-        return f"ALTER TABLE `{table}` ALTER COLUMN {column} SET DATA TYPE {wanted}"
-    return _remake(table, declared, f"* REPLACE (CAST({column} AS {wanted}) AS {column})")
+def _widens(found: str, wanted: str) -> bool:
+    """Whether BigQuery changes the type in place."""
+    return any(wanted.startswith(kind) for kind in _WIDER.get(found.partition("(")[0], ()))
 
 
 def _remake(table: str, declared: Table, select: str = "*") -> str:
     """A table can change neither a type to a narrower one nor its partitions: a copy takes its place."""
     by = f" PARTITION BY {declared.partitioned_by}" if declared.partitioned_by else ""
     by += f" CLUSTER BY {', '.join(declared.clustered_by)}" if declared.clustered_by else ""
-    name = table.rpartition(".")[2]
     return (
-        f"CREATE TABLE `{table}_anew`{by} AS SELECT {select} FROM `{table}`; "
-        f"DROP TABLE `{table}`; ALTER TABLE `{table}_anew` RENAME TO {name}"
+        f"CREATE TABLE `{table}_anew` AS SELECT {select} FROM `{table}`; DROP TABLE `{table}`; "
+        f"CREATE TABLE `{table}`{by} AS SELECT * FROM `{table}_anew`; DROP TABLE `{table}_anew`"
     )
 
 

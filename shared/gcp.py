@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import requests
 from google.api_core import exceptions as api
-from google.api_core.retry import Retry
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from google.cloud import bigquery
@@ -35,6 +35,7 @@ T = TypeVar("T")
 # BigQuery's client does not retry lost DML races; the statements here can all be repeated.
 _LOST_RACE = ("could not serialize access", "concurrent update", "too many dml statements")
 _TRIES = 5
+ADMIN_SECONDS = 30.0  # for questions about what is deployed
 NO_JOB_RETRY: Any = None  # documented to switch it off, though the annotation does not say so
 
 
@@ -212,7 +213,7 @@ class PubSubAdmin:
 
         return _asked("Pub/Sub", "roles/pubsub.viewer", lambda: frozenset(
             _last(topic.name)
-            for topic in pubsub_v1.PublisherClient().list_topics(project=f"projects/{self.project}", timeout=30)
+            for topic in pubsub_v1.PublisherClient().list_topics(project=f"projects/{self.project}", **_patience())
         ))  # fmt: skip
 
     def subscriptions(self) -> dict[str, Subscription]:
@@ -220,7 +221,9 @@ class PubSubAdmin:
 
         return _asked("Pub/Sub", "roles/pubsub.viewer", lambda: {
             _last(each.name): _subscription(each)
-            for each in pubsub_v1.SubscriberClient().list_subscriptions(project=f"projects/{self.project}", timeout=30)
+            for each in pubsub_v1.SubscriberClient().list_subscriptions(
+                project=f"projects/{self.project}", **_patience()
+            )
         })  # fmt: skip
 
     def publishers(self, topics: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -231,7 +234,9 @@ class PubSubAdmin:
             client = pubsub_v1.PublisherClient()
             found = {}
             for topic in topics:
-                policy = client.get_iam_policy(request={"resource": f"projects/{self.project}/topics/{topic}"})
+                policy = client.get_iam_policy(
+                    request={"resource": f"projects/{self.project}/topics/{topic}"}, **_patience()
+                )
                 found[topic] = frozenset(
                     member
                     for binding in policy.bindings
@@ -258,7 +263,9 @@ class SchedulerAdmin:
             return {
                 _last(job.name): _job(job)
                 for region in self.regions
-                for job in client.list_jobs(parent=f"projects/{self.project}/locations/{region}", timeout=30)
+                for job in client.list_jobs(
+                    parent=f"projects/{self.project}/locations/{region}", **_patience()
+                )
                 if job.http_target.uri
             }
 
@@ -349,7 +356,7 @@ class CloudAdmin:
 
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         def call() -> dict[str, Any]:
-            answer = self._session.get(url, params=params, timeout=30)
+            answer = self._session.get(url, params=params, timeout=ADMIN_SECONDS)
             if answer.status_code != 200:
                 raise api.from_http_response(answer)  # type: ignore[no-untyped-call]
             return dict(answer.json())
@@ -426,6 +433,12 @@ def _asked(service: str, needed: str, call: Callable[[], T]) -> T:
         raise CannotObserve(f"{service}: no permission ({needed} is needed): {_short(error)}") from error
     except (api.GoogleAPICallError, api.RetryError, TransportError, Unreachable, Timeout) as error:
         raise CannotObserve(f"{service} did not answer: {_short(error)}") from error
+
+
+def _patience() -> dict[str, Any]:
+    """How long one question may take, repetitions included."""
+    again = Retry(predicate=if_exception_type(api.ServiceUnavailable), initial=0.2, maximum=2.0, timeout=ADMIN_SECONDS)
+    return {"timeout": ADMIN_SECONDS, "retry": again}
 
 
 def _last(name: str) -> str:

@@ -1,0 +1,207 @@
+"""gapless doctor on the embedded warehouse: what it finds, what it could not look at, how it ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.catalogue import load_catalogue
+from tests.conftest import Result, Shop, plain
+
+REVENUE = "shop_mart.revenue"
+
+
+@pytest.fixture
+def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    for name in ("GOOGLE_CLOUD_PROJECT", "K_SERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *words: gapless("doctor", *words, "--home", chain.home)
+
+
+def findings(result: Result) -> list[dict[str, Any]]:
+    assert result.err == ""
+    found = json.loads(result.out)["findings"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[int], str]]:
+    """Something at an address that answers every request with one status."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(status: int) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_tables_as_declared_are_fine_and_what_is_not_there_is_not_called_fine(run: Callable[..., Result]) -> None:
+    result = run()
+    assert (result.code, result.err) == (0, "")
+    text = plain(result.out)
+    assert text.startswith("ok tables ")
+    for area in ("topics", "subscriptions", "schedules", "functions", "commit", "iam", "channels"):
+        assert f"not checked: {area}: " in text
+    assert "not checked: tables: clustering: the emulator does not keep it" in text
+
+
+def test_as_json(run: Callable[..., Result]) -> None:
+    result = run("--json")
+    told = json.loads(result.out)
+    assert (result.code, told["ok"], told["findings"]) == (0, True, [])
+    assert {each["what"] for each in told["not_checked"]} >= {"topics", "functions", "iam", "channels"}
+    assert not any(each["failed"] for each in told["not_checked"])
+
+
+def test_a_missing_table_is_found_and_its_fix_mends_it(
+    run: Callable[..., Result], gapless: Callable[..., Result], chain: Shop
+) -> None:
+    chain.gapless.warehouse.drop(REVENUE)
+    result = run("--json")
+    assert result.code == 1
+    assert [(f["area"], f["severity"], f["what"]) for f in findings(result)] == [
+        ("tables", "error", f"{REVENUE} does not exist")
+    ]
+    fix = findings(result)[0]["fix"]
+    assert fix == f"gapless init --home {chain.home}"
+    assert gapless(*fix.split()[1:]).code == 0
+    assert run().code == 0
+
+
+def remade(chain: Shop, types: dict[str, str | None]) -> None:
+    """The revenue table made anew, without partitions, with other types; without a column where its type is None."""
+    p = chain.pipeline.processor("revenue")
+    kinds: dict[str, str | None] = {c.name: c.type for c in p.columns.values()} | p.engine_columns | types
+    chain.gapless.warehouse.drop(REVENUE)
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items() if kind)
+    partition = "" if types.get("amount_cents") else f" PARTITION BY {p.date_column}"
+    chain.run(f"CREATE TABLE `{REVENUE}` ({columns}){partition}")
+
+
+@pytest.fixture
+def damaged(chain: Shop) -> Iterator[Callable[[dict[str, str | None]], None]]:
+    """Makes the revenue table anew as a test says, and as it is declared afterwards."""
+    yield lambda types: remade(chain, types)
+    chain.gapless.warehouse.drop(REVENUE)
+    chain.gapless.create()
+
+
+def test_a_missing_column_is_found_and_its_fix_mends_it(
+    run: Callable[..., Result], chain: Shop, damaged: Callable[[dict[str, str | None]], None]
+) -> None:
+    damaged({"inputs_hash": None})
+    result = run("--json")
+    assert result.code == 1
+    assert [f["what"] for f in findings(result)] == [f"{REVENUE} has no column inputs_hash INT64"]
+    chain.run(findings(result)[0]["fix"])
+    assert run().code == 0
+
+
+def test_a_wrong_type_is_found_and_told_to_a_person(
+    run: Callable[..., Result], damaged: Callable[[dict[str, str | None]], None]
+) -> None:
+    damaged({"inputs_hash": "STRING"})
+    result = run()
+    assert result.code == 1
+    text = plain(result.out)
+    assert f"error tables: {REVENUE}.inputs_hash is STRING, declared is INT64 fix: CREATE TABLE" in text
+    assert "REPLACE (CAST(inputs_hash AS INT64) AS inputs_hash)" in text
+    assert text.rstrip().endswith("1 findings, 1 of them errors")
+
+
+def test_a_table_without_partitions_is_found_and_its_fix_mends_it(
+    run: Callable[..., Result], chain: Shop, damaged: Callable[[dict[str, str | None]], None]
+) -> None:
+    damaged({"amount_cents": "INT64"})
+    result = run("--json")
+    assert result.code == 1
+    assert [f["severity"] for f in findings(result)] == ["warning"]
+    assert "is partitioned by nothing, declared is " in findings(result)[0]["what"]
+    for statement in findings(result)[0]["fix"].split("; "):
+        chain.run(statement)
+    assert run().code == 0
+
+
+def test_functions_at_local_addresses_are_asked_whether_they_answer(
+    run: Callable[..., Result], served: Callable[[int], str], tmp_path: Path
+) -> None:
+    answers, broken = served(405), served(500)
+    names = list(load_catalogue().functions)
+    addresses = dict.fromkeys(names[2:], answers) | {names[0]: broken}
+    urls = tmp_path / "urls.json"
+    urls.write_text(json.dumps(addresses))
+    result = run("--json", "--urls", urls)
+    assert result.code == 1
+    assert {f["what"] for f in findings(result)} == {
+        f"{names[0]} answers 500 at {broken}", f"{names[1]} is declared and not deployed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 0), (200, 0), (404, 1), (410, 1), (500, 1)])
+def test_an_alert_channel_has_to_answer(
+    run: Callable[..., Result], served: Callable[[int], str], monkeypatch: pytest.MonkeyPatch, status: int, code: int
+) -> None:
+    """A live Slack webhook refuses an empty message with 400, and posts nothing."""
+    monkeypatch.setenv("GAPLESS_SLACK_WEBHOOK", served(status))
+    result = run("--json")
+    assert result.code == code
+    assert [f["what"] for f in findings(result)] == ([f"slack: it answers {status}"] if code else [])
+
+
+def test_the_address_of_a_webhook_is_never_printed(run: Callable[..., Result]) -> None:
+    result = run("--slack-webhook", "https://127.0.0.1:9/services/T0/B0/secret")
+    assert result.code == 1
+    assert "slack: it does not answer" in result.out
+    assert "B0/secret" not in result.out
+
+
+def test_what_should_be_there_and_cannot_be_looked_at_is_4(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")
+    monkeypatch.setattr("shared.gcp.ADMIN_SECONDS", 1.0)
+    result = run("--json")
+    assert result.code == 4
+    told = json.loads(result.out)
+    assert told["ok"] is False
+    failed = {each["what"]: each["why"] for each in told["not_checked"] if each["failed"]}
+    assert set(failed) == {"topics", "subscriptions"}
+    assert "Pub/Sub did not answer" in failed["topics"]
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (("--base-url", "x"), "is not an address"),
+    (("--urls", "pyproject.toml"), "a JSON object of names and addresses is needed"),
+    (("--urls", "pyproject.toml", "--base-url", "http://x"), "give one of them"),
+])  # fmt: skip
+def test_wrong_use_is_2(run: Callable[..., Result], words: tuple[str, ...], sentence: str) -> None:
+    result = run(*words)
+    assert (result.code, result.out) == (2, "")
+    assert sentence in plain(result.err)

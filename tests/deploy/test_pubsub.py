@@ -1,0 +1,117 @@
+"""The doctor against the official Pub/Sub emulator: topics and subscriptions as they really are."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import uuid
+
+import pytest
+
+from shared.catalogue import load_catalogue
+from shared.doctor import Declared, NotChecked, Observed, Running, Subscription, declared_topics, findings
+from shared.gcp import PubSubAdmin, PubSubSetup
+from shared.pipeline import load_pipeline
+
+CATALOGUE = load_catalogue()
+
+
+@pytest.fixture
+def project() -> str:
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
+def url(name: str) -> str:
+    return f"http://127.0.0.1:9/{name}"
+
+
+def looked(project: str) -> Observed:
+    admin = PubSubAdmin(project)
+    none = NotChecked("not of this test", failed=False)
+    running = {name: Running(name, url(name)) for name in CATALOGUE.functions}
+    return Observed(none, admin.topics(), admin.subscriptions(), none, running, none, none, none)
+
+
+def declared(project: str, host: str) -> Declared:
+    return Declared(CATALOGUE, load_pipeline(), project, "", f"http://{host}")
+
+
+def build(project: str) -> None:
+    setup = PubSubSetup(project)
+    for topic in declared_topics(CATALOGUE):
+        setup.topic(topic)
+    for name, function in CATALOGUE.functions.items():
+        for topic in function.topics:
+            setup.push(f"{name.replace('_', '-')}.{topic}", topic, url(name), "gapless-dead-letter")
+    setup.pull("gapless-dead-letter", "gapless-dead-letter")
+
+
+def run_fix(fix: str, host: str) -> None:
+    """A fix for the emulator is a curl command; this sends what it says."""
+    words = fix.split()
+    method, address = words[2], words[3].replace("$PUBSUB_EMULATOR_HOST", host)
+    body = None if method == "DELETE" else b"{}"
+    if " -d '" in fix:
+        body = fix.split(" -d '", 1)[1].removesuffix("'").encode()
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(address, body, headers, method=method), timeout=10).close()
+
+
+def test_an_empty_emulator_lacks_everything_and_the_fixes_mend_it(pubsub: str, project: str) -> None:
+    found = findings(declared(project, pubsub), looked(project))
+    assert {f.what for f in found if f.area == "topics"} == {
+        f"the topic {topic} does not exist" for topic in declared_topics(CATALOGUE)
+    }
+    assert len([f for f in found if f.area == "subscriptions"]) == 1 + sum(
+        len(f.topics) for f in CATALOGUE.functions.values()
+    )
+    for finding in found:
+        run_fix(finding.fix, pubsub)
+    # what a request to the emulator does not set: where messages go that cannot be delivered
+    assert {f.what.partition(" sends ")[2] for f in findings(declared(project, pubsub), looked(project))} == {
+        "what cannot be delivered nowhere, declared is gapless-dead-letter"
+    }
+
+
+def test_what_is_set_up_as_declared_is_fine(pubsub: str, project: str) -> None:
+    build(project)
+    assert findings(declared(project, pubsub), looked(project)) == []
+
+
+@pytest.mark.usefixtures("pubsub")
+def test_a_subscription_is_read_with_everything_that_matters(project: str) -> None:
+    build(project)
+    seen = PubSubAdmin(project).subscriptions()
+    own = seen["run-processor.gapless-run"]
+    assert (own.topic, own.endpoint, own.ack_seconds, own.dead_letter) == (
+        "gapless-run", url("run_processor"), 600, "gapless-dead-letter",
+    )  # fmt: skip
+    assert isinstance(seen["gapless-dead-letter"], Subscription)
+    assert seen["gapless-dead-letter"].endpoint == ""
+
+
+def test_a_subscription_that_delivers_elsewhere_is_found_and_its_fix_mends_it(pubsub: str, project: str) -> None:
+    build(project)
+    name = "run-processor.gapless-run"
+    request = urllib.request.Request(
+        f"http://{pubsub}/v1/projects/{project}/subscriptions/{name}:modifyPushConfig",
+        json.dumps({"pushConfig": {"pushEndpoint": "http://127.0.0.1:9/old"}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+    found = findings(declared(project, pubsub), looked(project))
+    assert [f.what for f in found] == [
+        f"{name} delivers to http://127.0.0.1:9/old, but run_processor is at {url('run_processor')}"
+    ]
+    run_fix(found[0].fix, pubsub)
+    assert findings(declared(project, pubsub), looked(project)) == []
+
+
+def test_what_is_delivered_twice_is_found_and_its_fix_mends_it(pubsub: str, project: str) -> None:
+    build(project)
+    PubSubSetup(project).push("zz-again", "gapless-run", url("run_processor"), "gapless-dead-letter")
+    found = findings(declared(project, pubsub), looked(project))
+    assert len(found) == 1
+    assert "run-processor.gapless-run and zz-again both deliver gapless-run to run_processor" in found[0].what
+    run_fix(found[0].fix, pubsub)
+    assert findings(declared(project, pubsub), looked(project)) == []
