@@ -142,7 +142,7 @@ class Look:
         self._needs_cloud("nothing is deployed: name where functions run with --urls or --base-url")
         found = CloudAdmin(self.project).functions()
         return {
-            name: dataclasses.replace(state, anonymous=_status(state.url) if state.url else 0)
+            name: state if state.internal else dataclasses.replace(state, anonymous=_status(state.url))
             for name, state in found.items()
         }
 

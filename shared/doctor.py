@@ -64,6 +64,7 @@ class Running:
     timeout_seconds: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    internal: bool = False  # not reached from outside its network, whoever calls
     anonymous: int | None = None
 
 

@@ -331,6 +331,7 @@ class CloudAdmin:
             timeout_seconds=int(config.get("timeoutSeconds") or 0),
             environment=environment,
             secrets=frozenset(secret["key"] for secret in config.get("secretEnvironmentVariables") or ()),
+            internal=config.get("ingressSettings", "ALLOW_ALL") != "ALLOW_ALL",
         )
 
     def _invokers(self, service: str) -> frozenset[str] | None:

@@ -1,0 +1,168 @@
+"""What is read from Google's answers, in the shapes of its APIs: functions, callers, grants, channels, schedules."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+from google.auth.exceptions import DefaultCredentialsError
+from google.cloud import scheduler_v1
+
+from shared import gcp
+from shared.doctor import Job, Running
+from shared.errors import CannotObserve
+from shared.gcp import CloudAdmin, SchedulerAdmin
+
+FUNCTIONS = "cloudfunctions.googleapis.com/v2/projects/p/locations/-/functions"
+SERVICE = "projects/p/locations/us-central1/services/gapless-run-processor"
+
+
+def function(name: str, **changes: Any) -> dict[str, Any]:
+    service = f"gapless-{name.replace('_', '-')}"
+    return {
+        "name": f"projects/p/locations/us-central1/functions/{service}",
+        "state": "ACTIVE",
+        "labels": {"app": "gapless", "function": name},
+        "buildConfig": {"entryPoint": name},
+        "serviceConfig": {
+            "service": f"projects/p/locations/us-central1/services/{service}",
+            "uri": f"https://{service}-x1y2-uc.a.run.app",
+            "timeoutSeconds": 540,
+            "serviceAccountEmail": f"{service}@p.iam.gserviceaccount.com",
+            "environmentVariables": {"GAPLESS_COMMIT": "abc"},
+            "secretEnvironmentVariables": [{"key": "GAPLESS_SLACK_WEBHOOK", "secret": "s", "version": "latest"}],
+            "ingressSettings": "ALLOW_ALL",
+        },
+    } | changes
+
+
+class Answers:
+    """An authorised session that answers with documents instead of asking; a page's token is its number."""
+
+    def __init__(self, documents: Mapping[str, Any]) -> None:
+        self.documents = documents
+
+    def get(self, url: str, params: Mapping[str, str] | None = None, timeout: float = 0) -> requests.Response:
+        assert timeout > 0
+        document = self.documents.get(url.removeprefix("https://"), 404)
+        if isinstance(document, list):
+            document = document[int((params or {}).get("pageToken") or 0)]
+        answer = requests.Response()
+        answer.request = requests.Request("GET", url).prepare()
+        answer.status_code = document if isinstance(document, int) else 200
+        answer._content = json.dumps({} if isinstance(document, int) else document).encode()
+        answer.headers["Content-Type"] = "application/json"
+        return answer
+
+
+def admin(documents: Mapping[str, Any]) -> CloudAdmin:
+    found = CloudAdmin("p")
+    found.__dict__["_session"] = Answers(documents)
+    return found
+
+
+def test_functions_are_read_from_all_pages_with_their_callers_and_others_are_left_out() -> None:
+    documents = {
+        FUNCTIONS: [
+            {"functions": [function("run_processor")], "nextPageToken": "1"},
+            {"functions": [function("gap_detector", state="FAILED"), function("x", labels={"app": "theirs"})]},
+        ],
+        f"run.googleapis.com/v2/{SERVICE}:getIamPolicy": {
+            "bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:push@p"]},
+                         {"role": "roles/run.viewer", "members": ["user:a@b.c"]}],
+        },
+        f"run.googleapis.com/v2/{SERVICE.replace('run-processor', 'gap-detector')}:getIamPolicy": 403,
+    }  # fmt: skip
+    seen = admin(documents).functions()
+    assert list(seen) == ["gapless-run-processor", "gapless-gap-detector"]
+    assert seen["gapless-run-processor"] == Running(
+        function="run_processor",
+        url="https://gapless-run-processor-x1y2-uc.a.run.app",
+        commit="abc",
+        account="gapless-run-processor@p.iam.gserviceaccount.com",
+        invokers=frozenset({"serviceAccount:push@p"}),
+        timeout_seconds=540,
+        environment={"GAPLESS_COMMIT": "abc"},
+        secrets=frozenset({"GAPLESS_SLACK_WEBHOOK"}),
+    )
+    assert seen["gapless-gap-detector"].active is False
+    assert seen["gapless-gap-detector"].invokers is None, "not readable is not nobody"
+    assert admin(documents).regions() == ["us-central1"]
+
+
+def test_a_function_without_callers_is_not_one_whose_callers_cannot_be_read() -> None:
+    documents = {
+        FUNCTIONS: {"functions": [function("run_processor", serviceConfig={"service": SERVICE})]},
+        f"run.googleapis.com/v2/{SERVICE}:getIamPolicy": {"etag": "x"},
+    }
+    seen = admin(documents).functions()["gapless-run-processor"]
+    assert (seen.invokers, seen.commit) == (frozenset(), "")
+
+
+@pytest.mark.parametrize(("answer", "sentence"), [
+    (403, r"cloudfunctions\.googleapis\.com: no permission"),
+    (500, r"cloudfunctions\.googleapis\.com did not answer"),
+    ({"functions": [], "unreachable": ["projects/p/locations/us-east1"]}, "could not reach"),
+])  # fmt: skip
+def test_an_incomplete_answer_is_not_an_empty_one(answer: Any, sentence: str) -> None:
+    with pytest.raises(CannotObserve, match=sentence):
+        admin({FUNCTIONS: answer}).functions()
+
+
+def test_grants_of_datasets_in_both_spellings() -> None:
+    url = "bigquery.googleapis.com/bigquery/v2/projects/p/datasets/d"
+    robot = "a@p.iam.gserviceaccount.com"
+    readers, writers = admin({url: {"access": [
+        {"role": "READER", "userByEmail": robot}, {"role": "WRITER", "userByEmail": "b@example.org"},
+        {"role": "roles/bigquery.dataEditor", "iamMember": "serviceAccount:c@p"},
+        {"role": "OWNER", "specialGroup": "projectOwners"}, {"role": "READER", "groupByEmail": "g@example.org"},
+        {"view": {"datasetId": "x"}},
+    ]}}).datasets(["d"])  # fmt: skip
+    assert writers["d"] == {"user:b@example.org", "serviceAccount:c@p", "user:projectOwners"}
+    assert readers["d"] == writers["d"] | {f"serviceAccount:{robot}", "group:g@example.org"}
+
+
+def test_channels_that_are_off_or_not_confirmed() -> None:
+    url = "monitoring.googleapis.com/v3/projects/p/notificationChannels"
+    names = [{"name": "n/1", "displayName": "on", "enabled": True}, {"name": "n/2", "enabled": False},
+             {"name": "n/3", "displayName": "new", "enabled": True, "verificationStatus": "UNVERIFIED"}]  # fmt: skip
+    assert admin({url: {"notificationChannels": names}}).channels() == {
+        "on": "", "2": "it is switched off", "new": "nobody has confirmed it",
+    }  # fmt: skip
+
+
+def test_a_secret_is_its_newest_version() -> None:
+    url = "secretmanager.googleapis.com/v1/projects/p/secrets/s/versions/latest:access"
+    data = base64.b64encode(b"https://hooks.example/x\n").decode()
+    assert admin({url: {"payload": {"data": data}}}).secret("s") == "https://hooks.example/x"
+
+
+def test_a_schedule_is_read_with_everything_that_matters() -> None:
+    raw = scheduler_v1.Job(
+        name="projects/p/locations/r/jobs/j", schedule="5 * * * *", time_zone="Etc/UTC",
+        state=scheduler_v1.Job.State.PAUSED, status={"code": 7, "message": "denied"},
+        http_target=scheduler_v1.HttpTarget(
+            uri="https://f", http_method=scheduler_v1.HttpMethod.POST, body=b'{"scan_for_gaps":true}',
+            oidc_token=scheduler_v1.OidcToken(service_account_email="a@p", audience="https://f"),
+        ),
+    )  # fmt: skip
+    assert gcp._job(raw) == Job(
+        "5 * * * *", "Etc/UTC", "https://f", "POST", {"scan_for_gaps": True}, "https://f", "a@p", True, "code 7 denied"
+    )
+    raw.http_target.body = b"not JSON"
+    assert gcp._job(raw).body == "not JSON"
+
+
+def test_without_credentials_nothing_is_called_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_args: Any, **_options: Any) -> Any:
+        raise DefaultCredentialsError("none")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr("google.auth.default", none)
+    with pytest.raises(CannotObserve, match="gcloud auth application-default login"):
+        CloudAdmin("p").functions()
+    with pytest.raises(CannotObserve, match="gcloud auth application-default login"):
+        SchedulerAdmin("p", ["us-central1"]).schedules()
