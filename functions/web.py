@@ -74,7 +74,7 @@ def _problem(log: Log, status: int, error: GaplessError) -> flask.Response:
         400: "the request is malformed", 405: "use POST", 409: "refused for safety", 413: "the request is too large",
         415: "send JSON", 424: "the tables cannot be read", 503: "try again",
     }[status]  # fmt: skip
-    log("request_failed", str(error), "ERROR" if status >= 424 else "WARNING", status=status)
+    log("request_failed", str(error), "ERROR" if status == 424 else "WARNING", status=status)
     field = str(error).partition(":")[0] if status in (400, 413, 415) else None
     told = {"type": "about:blank", "title": title, "status": status, "detail": str(error)}
     response = _response(status, told | ({"field": field} if field else {}), "application/problem+json")

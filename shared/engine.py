@@ -55,6 +55,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     landed: set[Target] = field(default_factory=set)  # the targets that a run was made for
     started: dict[Target, str] = field(default_factory=dict)  # asked of other services, with their receipts
+    running: dict[Target, str] = field(default_factory=dict)  # a later call picks up what their statements make
     waiting: dict[Target, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     after: Look | None = None
@@ -136,7 +137,9 @@ class Engine:
                 for outcome in outcomes:
                     if outcome.status is not Status.COMPLETE:
                         failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
-                lost = {w.target for w in wanted} - {o.target for o in outcomes}
+                report.running |= self.executor.running
+                taken |= report.running.keys()
+                lost = {w.target for w in wanted} - {o.target for o in outcomes} - report.running.keys()
                 report.waiting.update(dict.fromkeys(lost, "another run claimed it"))
                 observation = observation.updated(measured)
                 judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
@@ -144,6 +147,30 @@ class Engine:
         report.notes = list(self.executor.notes)
         if look_again:
             report.after = self.scan(look.judgement.scope)
+        return report
+
+    def pick_up(self, look: Look, after: timedelta) -> Report:
+        """Finish what an earlier call left to statements that outlived it; what still runs is in `running`.
+
+        A claim younger than `after` may still have its own call at work, and is left to it.
+        """
+        report = Report(uuid.uuid4().hex[:12])
+        ledger = look.observation.ledger
+        claims: dict[tuple[int, str], bool] = {}  # whether the call that made it may still be at work
+        for target, history in ledger.history.items():
+            own = self.pipeline.processors[target.processor].run == "sql"
+            if history.is_open and own and look.judgement.scope.holds(target):
+                young = history.last_attempt is not None and look.at - history.last_attempt < after
+                # without a lease its owner is known to be gone
+                claims[history.claim, target.processor] = young and history.lease_until is not None
+        today = civil_today(self.pipeline, self.clock())
+        for (number, name), at_work in sorted(claims.items()):
+            if at_work:
+                report.running |= self.executor.begun(number, name, ledger.generation)
+            else:
+                outcomes, _ = self.executor.pick_up(number, name, ledger.generation, report.run_id, today)
+                report.outcomes += outcomes
+        report.running |= self.executor.running
         return report
 
     def price(self, plan: Plan) -> int:

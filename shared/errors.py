@@ -56,6 +56,13 @@ class TransientFailure(CannotObserve):
     permanent = False
 
 
+class StillRunning(GaplessError):
+    """A statement outlived the patience of the call that began it; a later call picks up what it made."""
+
+    permanent = False
+    exit_code = 1
+
+
 class ClaimLost(GaplessError):
     """Another run owns these targets; its outcome will show at the next look.
 

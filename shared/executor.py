@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 
-from shared.errors import CannotObserve, GaplessError
+from shared.errors import CannotObserve, GaplessError, StillRunning
 from shared.messages import completion
 from shared.model import Batch, Claim, Outcome, Seen, Status, Target, Wanted
 from shared.pipeline import Pipeline, Processor
@@ -56,6 +56,7 @@ class Executor:
     parallel: int = 1
     dispatcher: Dispatcher | None = None
     notes: list[str] = field(default_factory=list)  # what went wrong without hurting the data
+    running: dict[Target, str] = field(default_factory=dict)  # what a later call has to pick up
 
     def run(
         self,
@@ -74,33 +75,96 @@ class Executor:
         claim = self.ledger.claim(wanted, newest, generation, run_id)
         if not claim.wanted:
             return [], {}, claim
-        batches = self._batches(claim.wanted, claim.number)
+        batches = self._batches(claim.wanted, claim.number, generation)
         errors: dict[Target, str] = {}
         try:
             staged = self._each(batches, lambda b: self.workshop.stage(b, today), errors)
-            audits = self.workshop.audit(staged, today) if staged else {}
-            passing: dict[Batch, list[date]] = {}
-            for batch in staged:
-                processor = self.pipeline.processors[batch.processor]
-                for day in batch.days:
-                    target = Target(batch.processor, day)
-                    problem = fault(processor, audits[target], gate="gate" not in lifted)
-                    if problem:
-                        errors[target] = problem
-                    else:
-                        passing.setdefault(batch, []).append(day)
-            self._each(list(passing), lambda b: self.workshop.publish(b, passing[b], run_id, self.clock()), errors)
+            self._publish(staged, errors, run_id, lifted, today)
         finally:
-            self._each(batches, self.workshop.discard, {})
-        targets = [w.target for w in claim.wanted]
-        measured = self.measure(targets, today)
+            left = [b for b in batches if Target(b.processor, b.days[0]) not in self.running]
+            self._each(left, self.workshop.discard, {})
+        ended = [w for w in claim.wanted if w.target not in self.running]
+        return *self._settle(ended, claim.number, errors, run_id, started, lifted, today), claim
+
+    def begun(self, number: int, processor: str, generation: str) -> dict[Target, str]:
+        """The open targets of a claim whose statements were begun under an id, so that somebody will pick them up."""
+        batches = self._batches(self.ledger.open_targets(number, processor), number, generation)
+        return {
+            Target(processor, day): "another call is at work on it"
+            for batch in batches
+            if self.workshop.state(batch) != "missing"
+            for day in batch.days
+        }
+
+    def pick_up(
+        self, number: int, processor: str, generation: str, run_id: str, today: date
+    ) -> tuple[list[Outcome], Mapping[Target, Seen]]:
+        """Finish a claim whose statements outlived the call that began them; what still runs is left running.
+
+        Two calls may do this at once: they publish the same rows under the same claim. So nothing is discarded here;
+        what was staged expires.
+        """
+        started = self.clock()
+        wanted = self.ledger.open_targets(number, processor)
+        errors: dict[Target, str] = {}
+        made: list[Batch] = []
+        days: set[date] = set()
+        for batch in self._batches(wanted, number, generation):
+            state = self.workshop.state(batch)
+            if state == "running":
+                self.running.update({Target(processor, day): "its statement is still running" for day in batch.days})
+            elif state != "missing":  # else nothing was begun: the lease ends by itself
+                days.update(batch.days)
+                if state == "done":
+                    made.append(batch)
+                else:
+                    errors.update({Target(processor, day): state for day in batch.days})
+        chosen = [w for w in wanted if w.target.day in days]
+        self._publish(made, errors, run_id, frozenset(), today)
+        return self._settle(chosen, number, errors, run_id, started, frozenset(), today)
+
+    def _publish(
+        self,
+        staged: Sequence[Batch],
+        errors: dict[Target, str],
+        run_id: str,
+        lifted: frozenset[str],
+        today: date,
+    ) -> None:
+        """Audit what was staged, and publish the dates that pass; why the others do not goes to `errors`."""
+        audits = self.workshop.audit(staged, today) if staged else {}
+        passing: dict[Batch, list[date]] = {}
+        for batch in staged:
+            processor = self.pipeline.processors[batch.processor]
+            for day in batch.days:
+                target = Target(batch.processor, day)
+                problem = fault(processor, audits[target], gate="gate" not in lifted)
+                if problem:
+                    errors[target] = problem
+                else:
+                    passing.setdefault(batch, []).append(day)
+        self._each(list(passing), lambda b: self.workshop.publish(b, passing[b], run_id, self.clock()), errors)
+
+    def _settle(
+        self,
+        wanted: Sequence[Wanted],
+        number: int,
+        errors: Mapping[Target, str],
+        run_id: str,
+        started: datetime,
+        lifted: frozenset[str],
+        today: date,
+    ) -> tuple[list[Outcome], Mapping[Target, Seen]]:
+        """Measure what the tables hold now, record it, and announce what is complete."""
+        if not wanted:
+            return [], {}
+        measured = self.measure([w.target for w in wanted], today)
         outcomes = [
-            self._outcome(w, measured[w.target], errors.get(w.target, ""), claim.number, started, lifted)
-            for w in claim.wanted
+            self._outcome(w, measured[w.target], errors.get(w.target, ""), number, started, lifted) for w in wanted
         ]
         self.ledger.record(outcomes, run_id)
         self._announce(outcomes, measured, run_id)
-        return outcomes, measured, claim
+        return outcomes, measured
 
     def start(
         self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str, today: date
@@ -119,7 +183,7 @@ class Executor:
                 raise CannotObserve(f"{batch.processor} is run by another service, and nothing here can ask it")
             receipts[batch] = self.dispatcher.start(self.pipeline.processors[batch.processor], batch.days, run_id)
 
-        self._each(self._batches(claim.wanted, claim.number), ask, errors)
+        self._each(self._batches(claim.wanted, claim.number, generation), ask, errors)
         taken = {Target(batch.processor, day): told for batch, told in receipts.items() for day in batch.days}
         left = [w for w in claim.wanted if w.target not in taken]
         measured = self.measure([w.target for w in left], today) if left else {}
@@ -134,7 +198,7 @@ class Executor:
         now = self.observer.look_again(targets, today)
         return {target: now.seen(target) or Seen(0, 0) for target in targets}
 
-    def _batches(self, wanted: Sequence[Wanted], claim: int) -> list[Batch]:
+    def _batches(self, wanted: Sequence[Wanted], claim: int, generation: str) -> list[Batch]:
         days: dict[str, list[date]] = {}
         for w in wanted:
             days.setdefault(w.target.processor, []).append(w.target.day)
@@ -143,18 +207,18 @@ class Executor:
             listed.sort()
             size = self.pipeline.processors[name].max_dates_per_run
             for start in range(0, len(listed), size):
-                batches.append(Batch(name, tuple(listed[start : start + size]), claim, len(batches)))
+                batches.append(Batch(name, tuple(listed[start : start + size]), claim, len(batches), generation))
         return batches
 
     def _each(self, batches: Sequence[Batch], work: Callable[[Batch], None], errors: dict[Target, str]) -> list[Batch]:
         """Do something with every batch; an explained failure is the batch's own and the others go on."""
 
-        def one(batch: Batch) -> str:
+        def one(batch: Batch) -> GaplessError | None:
             try:
                 work(batch)
             except GaplessError as error:
-                return str(error) or type(error).__name__
-            return ""
+                return error
+            return None
 
         if self.parallel > 1 and len(batches) > 1:
             with ThreadPoolExecutor(self.parallel) as pool:
@@ -162,9 +226,11 @@ class Executor:
         else:
             results = [one(batch) for batch in batches]
         for batch, problem in zip(batches, results, strict=True):
-            if problem:
-                errors.update({Target(batch.processor, day): problem for day in batch.days})
-        return [batch for batch, problem in zip(batches, results, strict=True) if not problem]
+            if problem is not None:
+                told = self.running if isinstance(problem, StillRunning) else errors
+                why = str(problem) or type(problem).__name__
+                told.update({Target(batch.processor, day): why for day in batch.days})
+        return [batch for batch, problem in zip(batches, results, strict=True) if problem is None]
 
     def _outcome(
         self, wanted: Wanted, seen: Seen, error: str, claim: int, started: datetime, lifted: frozenset[str]

@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -26,7 +27,7 @@ from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import Timeout
 
 from shared.doctor import COMMIT_VARIABLE, Job, Running, Subscription
-from shared.errors import BadInput, CannotObserve, ClaimLost, GaplessError, TransientFailure
+from shared.errors import BadInput, CannotObserve, ClaimLost, GaplessError, StillRunning, TransientFailure
 from shared.pipeline import Processor
 from shared.ports import Answer, Bus, Param
 from shared.settings import Settings
@@ -66,10 +67,16 @@ class BigQueryWarehouse:
         return _explained(call, purpose, self._settings)
 
     def execute(
-        self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str, job_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, Param] | None = None,
+        *,
+        purpose: str,
+        job_id: str | None = None,
+        patience: float | None = None,
     ) -> int:
         if job_id:
-            return _explained(lambda: self._once(sql, params, purpose, job_id), purpose, self._settings)
+            return _explained(lambda: self._once(sql, params, purpose, job_id, patience), purpose, self._settings)
 
         def call() -> int:
             job = self._run(sql, params, purpose)
@@ -85,10 +92,26 @@ class BigQueryWarehouse:
             sql, job_config=self._config(params, purpose), retry=self._retry, job_retry=NO_JOB_RETRY
         )
 
-    def _once(self, sql: str, params: Mapping[str, Param] | None, purpose: str, job_id: str) -> int:
+    def job_state(self, job_id: str) -> str:
+        def call() -> str:
+            try:
+                job: Any = self._client.get_job(job_id, retry=self._retry)
+            except api.NotFound:
+                return "missing"
+            if job.state != "DONE":
+                return "running"
+            return str(job.error_result.get("message", "failed")) if job.error_result else "done"
+
+        return _explained(call, "job", self._settings)
+
+    def _once(
+        self, sql: str, params: Mapping[str, Param] | None, purpose: str, job_id: str, patience: float | None
+    ) -> int:
         """Run under a job id that is accepted once. A 409 may answer our own repeated request: the label tells."""
         owner = uuid.uuid4().hex
         config = self._config(params, purpose, owner)
+        if patience:
+            config.job_timeout_ms = self._settings.long_seconds * 1000
         try:
             job: Any = self._client.query(sql, job_config=config, job_id=job_id, retry=self._retry, job_retry=None)
         except api.Conflict as conflict:
@@ -103,7 +126,10 @@ class BigQueryWarehouse:
                 except api.GoogleAPICallError:
                     pass  # its number stays unused; the caller reads the table and takes the next one
                 raise ClaimLost(f"job {job_id} belongs to another run") from conflict
-        job.result(retry=self._retry)
+        try:
+            job.result(retry=self._retry, timeout=patience)
+        except FutureTimeout as error:
+            raise StillRunning(f"job {job_id} goes on after {patience:g} s; a later call picks it up") from error
         return int(job.num_dml_affected_rows or 0)
 
     def price(self, sql: str, params: Mapping[str, Param] | None = None) -> int:

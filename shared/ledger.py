@@ -261,6 +261,19 @@ class SqlLedger:
                 newest = max((row[0] for row in rows), default=number)
         raise ClaimLost(f"20 other claims came first while {len(left)} targets were claimed; try again later")
 
+    def open_targets(self, number: int, processor: str) -> Sequence[Wanted]:
+        """The targets of a claim that have no outcome yet."""
+        rows = self.warehouse.rows(
+            f"SELECT target_date, inputs_hash, reason FROM {quoted(table(self.dataset, 'attempts'))} AS a\n"
+            "WHERE claim_number = @number AND processor_name = @processor AND NOT EXISTS (\n"
+            f"  SELECT 1 FROM {quoted(table(self.dataset, 'backfill_date_outcomes'))} AS o\n"
+            "  WHERE o.processor_name = a.processor_name AND o.analysis_date = a.target_date\n"
+            "    AND o.claim_number = a.claim_number)\nORDER BY target_date",
+            {"number": number, "processor": processor},
+            purpose="open",
+        ).rows
+        return [Wanted(Target(processor, day), inputs, reason or "") for day, inputs, reason in rows]
+
     def _claims_after(self, newest: int) -> Sequence[tuple[Any, ...]]:
         return self.warehouse.rows(
             f"SELECT claim_number, processor_name, target_date FROM {quoted(table(self.dataset, 'attempts'))} "
@@ -269,7 +282,9 @@ class SqlLedger:
             purpose="claims",
         ).rows
 
-    def _insert(self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str, outside: bool) -> None:
+    def _insert(
+        self, number: int, wanted: Sequence[Wanted], generation: str, run_id: str, outside: bool = False
+    ) -> None:
         now = self.clock()
         # A fingerprint goes as text: it may be longer than what JSON numbers are trusted to keep.
         rows = [(w.target.processor, w.target.day.isoformat(), str(w.inputs), w.reason) for w in wanted]

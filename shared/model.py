@@ -95,6 +95,7 @@ class History(NamedTuple):
     last_error: str = ""
     claim: int = 0  # number of the newest claim
     lease_until: datetime | None = None  # set while that claim has no outcome
+    is_open: bool = False  # that claim has no outcome, whatever became of its lease
 
 
 class Acknowledged(NamedTuple):
@@ -276,6 +277,7 @@ class Batch(NamedTuple):
     days: tuple[date, ...]
     claim: int
     part: int  # its place among the batches of the claim
+    generation: str = ""  # of the ledger that numbered the claim
 
 
 class Status(StrEnum):

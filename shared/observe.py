@@ -146,6 +146,7 @@ def _history(row: tuple[Any, ...]) -> History:
         "" if is_open else note or "",
         claim,
         _time(lease),
+        is_open,
     )
 
 

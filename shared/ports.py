@@ -33,13 +33,24 @@ class Warehouse(Protocol):
         ...
 
     def execute(
-        self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str, job_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, Param] | None = None,
+        *,
+        purpose: str,
+        job_id: str | None = None,
+        patience: float | None = None,
     ) -> int:
         """Run one statement and return the number of rows that it changed.
 
         With a `job_id` the statement runs at most once, ever, under that id: raises `ClaimLost` when the id is taken
-        by somebody else, and succeeds when it is taken by an earlier try of this very call.
+        by somebody else, and succeeds when it is taken by an earlier try of this very call. With `patience` besides,
+        raises `StillRunning` after so many seconds, and the statement goes on.
         """
+        ...
+
+    def job_state(self, job_id: str) -> str:
+        """`missing`, `running`, `done`, or the error that a job ended with."""
         ...
 
     def price(self, sql: str, params: Mapping[str, Param] | None = None) -> int:
@@ -90,6 +101,10 @@ class Workshop(Protocol):
         """Run the processor for the batch's dates into a place of its own."""
         ...
 
+    def state(self, batch: Batch) -> str:
+        """What became of a batch that an earlier call began: `missing`, `running`, `done`, or its error."""
+        ...
+
     def price(self, batch: Batch, today: date) -> int:
         """The bytes that making this batch would read."""
         ...
@@ -125,6 +140,10 @@ class LedgerBook(Protocol):
 
         `outside`: for a run by another service, which goes on when this process ends.
         """
+        ...
+
+    def open_targets(self, number: int, processor: str) -> Sequence[Wanted]:
+        """The targets of a claim that have no outcome yet."""
         ...
 
     def record(self, outcomes: Sequence[Outcome], run_id: str) -> None:

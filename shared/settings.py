@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import BadInput
@@ -24,10 +24,13 @@ class Settings:
     pipeline: Path | None
     max_gib_billed: float
     timeout_seconds: int
+    long_seconds: int  # time limit of a statement that a later call may pick up
     report_only: bool
     halted: bool
     serverless: bool  # a Cloud Function or Cloud Run instance
     publishes: bool  # completions go to Pub/Sub; otherwise they stay in this process
+    slack_webhook: str = field(default="", repr=False)  # a secret: where alerts go beside the log
+    logs_url: str = ""  # the link in alerts; empty: Cloud Logging, where there is a project
 
 
 def read_settings(
@@ -51,10 +54,13 @@ def read_settings(
         pipeline=Path(pipeline) if pipeline else None,
         max_gib_billed=_number(env, "GAPLESS_MAX_GIB_BILLED", 100.0, 0.01, 1_000_000.0),
         timeout_seconds=int(_number(env, "GAPLESS_TIMEOUT_SECONDS", 540, 10, 21_600)),
+        long_seconds=int(_number(env, "GAPLESS_LONG_SECONDS", 3600, 10, 21_600)),
         report_only=_flag(env, "GAPLESS_REPORT_ONLY"),
         halted=_flag(env, "GAPLESS_HALT"),
         serverless=bool(env.get("K_SERVICE")),
         publishes=bool(env.get("K_SERVICE") or env.get("PUBSUB_EMULATOR_HOST")) or _flag(env, "GAPLESS_PUBLISH"),
+        slack_webhook=_webhook(env, "GAPLESS_SLACK_WEBHOOK"),
+        logs_url=_address(env, "GAPLESS_LOGS_URL"),
     )
 
 
@@ -76,3 +82,28 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
     if text not in ("", "0", "1", "true", "false", "yes", "no"):
         raise BadInput(f"{name} is '{text}'; true or false is needed")
     return text in ("1", "true", "yes")
+
+
+def _webhook(env: Mapping[str, str], name: str) -> str:
+    """A secret address: an error does not show it. Secrets are often kept with a line's end."""
+    address = env.get(name, "").strip()
+    if address and not _is_address(address):
+        raise BadInput(f"{name} is no https:// address; its value is a secret and not shown")
+    return address
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    address = env.get(name, "").strip()
+    if address and not _is_address(address):
+        raise BadInput(f"{name} is '{address}'; an https:// address is needed")
+    return address
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is encrypted on its way, or stays on this machine."""
+    scheme, _, rest = text.partition("://")
+    host = rest.partition("/")[0].rpartition(":")[0] or rest.partition("/")[0]
+    local = host in ("127.0.0.1", "localhost")
+    return bool(host) and text.isascii() and text.isprintable() and " " not in text and (
+        scheme == "https" or (scheme == "http" and local)
+    )

@@ -288,8 +288,15 @@ class TwinWarehouse:
     wait: Callable[[], None] | None = None  # lets other runs go on while somebody else's job is under way
 
     def execute(
-        self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str, job_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, Param] | None = None,
+        *,
+        purpose: str,
+        job_id: str | None = None,
+        patience: float | None = None,
     ) -> int:
+        assert patience is None, "nothing here takes long"
         given: dict[str, Any] = dict(params or {})
         with self.world.step(purpose):
             if purpose == "claim":
@@ -349,6 +356,9 @@ class TwinWarehouse:
             for name, day, inputs, _ in rows
         ]
         return len(rows)
+
+    def job_state(self, job_id: str) -> str:
+        return "done" if job_id in self.jobs else "missing"
 
     def price(self, sql: str, params: Mapping[str, Param] | None = None) -> int:
         raise CannotObserve(f"the simulated warehouse has no prices: {sql[:80]} ({len(params or ())} parameters)")
@@ -458,6 +468,9 @@ class TwinWorkshop:
             if row.row_hash == _hash(target, row) and not row.suspect:
                 kept.setdefault(row.key, row)
         return (*kept.values(), *(row for row in new if row.key not in kept))
+
+    def state(self, batch: Batch) -> str:
+        return "done" if batch in self.world.staged else "missing"
 
     def discard(self, batch: Batch) -> None:
         with self.world.step("discard"):

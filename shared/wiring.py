@@ -49,8 +49,11 @@ class Gapless:
     clock: Callable[[], datetime] = utcnow
     dispatcher: Dispatcher | None = None
 
-    def engine(self, policy: Policy) -> Engine:
-        """The engine under a policy; switches in the environment hold for every caller."""
+    def engine(self, policy: Policy, patience: float | None = None) -> Engine:
+        """The engine under a policy; switches in the environment hold for every caller.
+
+        With `patience`, a statement that takes more seconds is left to a later call.
+        """
         policy = replace(
             policy,
             report_only=policy.report_only or self.settings.report_only,
@@ -67,7 +70,7 @@ class Gapless:
             policy.outside_lease,
         )
         observer = SqlObserver(self.warehouse, self.pipeline)
-        workshop = SqlWorkshop(self.warehouse, self.pipeline)
+        workshop = SqlWorkshop(self.warehouse, self.pipeline, patience)
         executor = Executor(
             self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2, dispatcher=self.dispatcher
         )

@@ -16,9 +16,10 @@ from shared.statements import coverage, publish, stage
 class SqlWorkshop:
     """The `Workshop` port on a warehouse."""
 
-    def __init__(self, warehouse: Warehouse, pipeline: Pipeline) -> None:
+    def __init__(self, warehouse: Warehouse, pipeline: Pipeline, patience: float | None = None) -> None:
         self._warehouse = warehouse
         self._pipeline = pipeline
+        self._patience = patience  # seconds; without any, a statement is waited for to its end
 
     def stage(self, batch: Batch, today: date) -> None:
         processor = self._pipeline.processors[batch.processor]
@@ -26,7 +27,12 @@ class SqlWorkshop:
             stage(self._pipeline, processor, staging_table(self._pipeline, batch)),
             _dates(batch.days) | {"today": today},
             purpose="stage",
+            job_id=_job(batch) if self._patience else None,
+            patience=self._patience,
         )
+
+    def state(self, batch: Batch) -> str:
+        return self._warehouse.job_state(_job(batch))
 
     def price(self, batch: Batch, today: date) -> int:
         """The bytes that making this batch would read."""
@@ -70,6 +76,11 @@ class SqlWorkshop:
 
 def staging_table(pipeline: Pipeline, batch: Batch) -> str:
     return f"{pipeline.staging}.{batch.processor}_{batch.claim:09d}_{batch.part}"
+
+
+def _job(batch: Batch) -> str:
+    """The id under which a batch is made, once: whoever knows the claim can ask what became of it."""
+    return f"gapless-stage-{batch.generation}-{batch.claim:09d}-{batch.processor}-{batch.part}"
 
 
 def _dates(days: Sequence[date]) -> dict[str, Param]:
