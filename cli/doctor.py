@@ -154,16 +154,19 @@ class Look:
         readers, writers = CloudAdmin(self.project).datasets(names)
         return Grants(PubSubAdmin(self.project).publishers(declared_topics(self.catalogue)), readers, writers)
 
-    def channels(self) -> Mapping[str, str]:
+    def channels(self) -> Mapping[str, str | NotChecked]:
         from shared.gcp import CloudAdmin
 
-        found: dict[str, str] = {}
+        found: dict[str, str | NotChecked] = {}
         webhook = self.webhook
         if self.on_cloud:
             cloud = CloudAdmin(self.project)
-            found = cloud.channels() or {"Cloud Monitoring": "there is no notification channel"}
+            found |= cloud.channels() or {"Cloud Monitoring": "there is no notification channel"}
             secrets = sorted({f.secrets[_WEBHOOK] for f in self.catalogue.functions.values() if _WEBHOOK in f.secrets})
-            webhook = webhook or (cloud.secret(secrets[0]) if secrets else "")
+            try:
+                webhook = webhook or (cloud.secret(secrets[0]) if secrets else "")
+            except CannotObserve as error:
+                found["slack"] = NotChecked(str(error))
         if webhook:
             found["slack"] = _webhook_fault(webhook)
         if not found:

@@ -118,7 +118,7 @@ class Deployment(Protocol):
     def schedules(self) -> Mapping[str, Job]: ...
     def functions(self) -> Mapping[str, Running]: ...
     def grants(self) -> Grants: ...
-    def channels(self) -> Mapping[str, str]:
+    def channels(self) -> Mapping[str, str | NotChecked]:
         """Name of an alert channel -> what is wrong with it, or nothing."""
         ...
 
@@ -145,7 +145,7 @@ class Observed:
     schedules: Mapping[str, Job] | NotChecked
     functions: Mapping[str, Running] | NotChecked
     grants: Grants | NotChecked
-    channels: Mapping[str, str] | NotChecked
+    channels: Mapping[str, str | NotChecked] | NotChecked
     behind: Mapping[str, int | None] | NotChecked
 
 
@@ -293,7 +293,7 @@ def findings(declared: Declared, observed: Observed) -> list[Finding]:
         found += [
             Finding("channels", f"{name}: {wrong}", "error", "make it anew, and add its address to the secret "
                     "(terraform/README.md); until then nobody is told")
-            for name, wrong in observed.channels.items() if wrong
+            for name, wrong in observed.channels.items() if isinstance(wrong, str) and wrong
         ]  # fmt: skip
     return found
 
@@ -311,6 +311,8 @@ def unchecked(observed: Observed) -> dict[str, NotChecked]:
         t.clustered_by is None for t in observed.tables.values()
     ):
         found["tables: clustering"] = NotChecked("the emulator does not keep it", failed=False)
+    if not isinstance(observed.channels, NotChecked):
+        found |= {f"channels: {name}": s for name, s in observed.channels.items() if isinstance(s, NotChecked)}
     if isinstance(observed.functions, NotChecked):
         for area, seen in (("subscriptions", observed.subscriptions), ("schedules", observed.schedules)):
             if not isinstance(seen, NotChecked):

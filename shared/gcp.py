@@ -253,16 +253,18 @@ class PubSubAdmin:
         })  # fmt: skip
 
     def publishers(self, topics: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Who may publish to each topic, as IAM members."""
+        """Who may publish to each topic that is there, as IAM members."""
         from google.cloud import pubsub_v1  # type: ignore[attr-defined]
 
         def call() -> dict[str, frozenset[str]]:
             client = pubsub_v1.PublisherClient()
             found = {}
             for topic in topics:
-                policy = client.get_iam_policy(
-                    request={"resource": f"projects/{self.project}/topics/{topic}"}, **_patience()
-                )
+                resource = {"resource": f"projects/{self.project}/topics/{topic}"}
+                try:
+                    policy = client.get_iam_policy(request=resource, **_patience())
+                except api.NotFound:
+                    continue
                 found[topic] = frozenset(
                     member
                     for binding in policy.bindings
@@ -320,11 +322,14 @@ class CloudAdmin:
         return sorted({each["name"].split("/")[3] for each in listed})
 
     def datasets(self, names: Sequence[str]) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-        """Who may read and who may write each dataset, as IAM members."""
+        """Who may read and who may write each dataset that is there, as IAM members."""
         readers, writers = {}, {}
         for name in names:
             url = f"https://bigquery.googleapis.com/bigquery/v2/projects/{self.project}/datasets/{name}"
-            access = self._get(url).get("access", [])
+            try:
+                access = self._get(url).get("access", [])
+            except _NotFound:
+                continue
             writers[name] = frozenset(_member(entry) for entry in access if entry.get("role") in _WRITES)
             readers[name] = frozenset(_member(entry) for entry in access if entry.get("role") in _READS | _WRITES)
         return readers, writers
@@ -399,6 +404,10 @@ class CloudAdmin:
         return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
 
 
+class _NotFound(CannotObserve):
+    """What was asked for is not there."""
+
+
 _READS = frozenset({"READER", "roles/bigquery.dataViewer"})
 _WRITES = frozenset({"WRITER", "OWNER", "roles/bigquery.dataEditor", "roles/bigquery.dataOwner"})
 
@@ -458,6 +467,8 @@ def _asked(service: str, needed: str, call: Callable[[], T]) -> T:
         ) from error
     except (api.Forbidden, api.Unauthorized, RefreshError) as error:
         raise CannotObserve(f"{service}: no permission ({needed} is needed): {_short(error)}") from error
+    except api.NotFound as error:
+        raise _NotFound(f"{service}: {_short(error)}") from error
     except (api.GoogleAPICallError, api.RetryError, TransportError, Unreachable, Timeout) as error:
         raise CannotObserve(f"{service} did not answer: {_short(error)}") from error
 

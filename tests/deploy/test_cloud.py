@@ -126,6 +126,14 @@ def test_grants_of_datasets_in_both_spellings() -> None:
     assert readers["d"] == writers["d"] | {f"serviceAccount:{robot}", "group:g@example.org"}
 
 
+def test_a_dataset_that_is_not_there_is_no_reason_to_stop_looking() -> None:
+    url = "bigquery.googleapis.com/bigquery/v2/projects/p/datasets/"
+    readers, writers = admin({f"{url}a": 404, f"{url}b": {"access": []}}).datasets(["a", "b"])
+    assert readers == writers == {"b": frozenset()}
+    with pytest.raises(CannotObserve, match="no permission"):
+        admin({f"{url}a": 403}).datasets(["a"])
+
+
 def test_channels_that_are_off_or_not_confirmed() -> None:
     url = "monitoring.googleapis.com/v3/projects/p/notificationChannels"
     names = [{"name": "n/1", "displayName": "on", "enabled": True}, {"name": "n/2", "enabled": False},
@@ -139,6 +147,8 @@ def test_a_secret_is_its_newest_version() -> None:
     url = "secretmanager.googleapis.com/v1/projects/p/secrets/s/versions/latest:access"
     data = base64.b64encode(b"https://hooks.example/x\n").decode()
     assert admin({url: {"payload": {"data": data}}}).secret("s") == "https://hooks.example/x"
+    with pytest.raises(CannotObserve, match=r"^secretmanager\.googleapis\.com: "):
+        admin({}).secret("s")
 
 
 def test_a_schedule_is_read_with_everything_that_matters() -> None:

@@ -407,6 +407,9 @@ def test_parts_of_an_area_that_cannot_be_told_are_named() -> None:
     seen = replace(healthy(), behind={COMMIT: None})
     assert findings(DECLARED, seen) == []
     assert "is not known here; run: git fetch" in unchecked(seen)[f"commit: {SERVICE}"].why
+    seen = replace(healthy(), channels={"slack": NotChecked("no permission"), "mail": ""})
+    assert findings(DECLARED, seen) == []
+    assert unchecked(seen) == {"channels: slack": NotChecked("no permission")}
     seen = with_table(healthy(), clustered_by=None)
     assert findings(DECLARED, seen) == []
     assert list(unchecked(seen)) == ["tables: clustering"]
