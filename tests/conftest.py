@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import yaml
 
@@ -36,6 +37,10 @@ from shared.sample.season import write_season
 from shared.settings import read_settings
 from shared.statements import quoted, version_of
 from shared.wiring import Gapless, InProcessBus, connect, utcnow
+
+# Speed belongs in the benchmark: a busy machine is no failure.
+hypothesis.settings.register_profile("gapless", deadline=None)
+hypothesis.settings.load_profile("gapless")
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "tiny"

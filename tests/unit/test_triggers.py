@@ -35,6 +35,7 @@ from shared.triggers import (
 )
 
 DAY = date(2024, 1, 15)
+PGS = load_pipeline().processor("PGS")
 JSON = {"content-type": "application/json"}
 
 
@@ -197,8 +198,7 @@ def test_the_existing_producers_are_understood(message: dict[str, Any], days: tu
 
 @given(st.sets(st.dates(date(1950, 1, 1), date(2090, 1, 1)), min_size=1, max_size=30))
 def test_our_own_completion_is_read_as_it_was_meant(days: set[date]) -> None:
-    processor = load_pipeline().processor("PGS")
-    message = json.loads(json.dumps(completion(processor, sorted(days), 7, "run", datetime(2024, 1, 1, tzinfo=UTC))))
+    message = json.loads(json.dumps(completion(PGS, sorted(days), 7, "run", datetime(2024, 1, 1, tzinfo=UTC))))
     read = read_completion(message)
     assert (read.processor, read.days, read.status) == ("player_game_summary", tuple(sorted(days)), "success")
 
