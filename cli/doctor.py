@@ -53,14 +53,12 @@ _WEBHOOK = "GAPLESS_SLACK_WEBHOOK"
 )
 @click.option("--base-url", help="The same, where every function is at this address, a slash and its name.")
 @click.option("--region", multiple=True, help="Region of the schedules. Default: where the functions are.")
-@click.option("--slack-webhook", envvar=_WEBHOOK, help=f"Address of the alert channel; better in {_WEBHOOK}.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 @where
 def command(
     urls: Path | None,
     base_url: str | None,
     region: tuple[str, ...],
-    slack_webhook: str | None,
     as_json: bool,
     project: str | None,
     home: Path | None,
@@ -71,7 +69,7 @@ def command(
     settings = gapless.settings
     on_cloud = not (settings.local or settings.emulator)
     addresses = read_addresses(catalogue, urls, base_url)
-    deployment = Look(gapless, catalogue, on_cloud, addresses, region, slack_webhook or "")
+    deployment = Look(gapless, catalogue, on_cloud, addresses, region)
     declared = Declared(
         catalogue,
         gapless.pipeline,
@@ -102,7 +100,6 @@ class Look:
     on_cloud: bool
     addresses: Mapping[str, str]
     region: Sequence[str]
-    webhook: str
 
     @property
     def project(self) -> str:
@@ -158,7 +155,7 @@ class Look:
         from shared.gcp import CloudAdmin
 
         found: dict[str, str | NotChecked] = {}
-        webhook = self.webhook
+        webhook = self.gapless.settings.slack_webhook
         if self.on_cloud:
             cloud = CloudAdmin(self.project)
             found |= cloud.channels() or {"Cloud Monitoring": "there is no notification channel"}
@@ -203,7 +200,7 @@ def _status(url: str) -> int:
 
 def _webhook_fault(url: str) -> str:
     """What is wrong with a Slack webhook. It is sent an empty message, which a live one refuses with 400."""
-    if not url.startswith("https://") and not url.startswith("http://127.0.0.1"):
+    if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
         return "its address does not begin with https://"
     request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
     status = _ask(request)

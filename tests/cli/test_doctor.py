@@ -175,8 +175,11 @@ def test_an_alert_channel_has_to_answer(
     assert [f["what"] for f in findings(result)] == ([f"slack: it answers {status}"] if code else [])
 
 
-def test_the_address_of_a_webhook_is_never_printed(run: Callable[..., Result]) -> None:
-    result = run("--slack-webhook", "https://127.0.0.1:9/services/T0/B0/secret")
+def test_the_address_of_a_webhook_is_never_printed(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_SLACK_WEBHOOK", "https://127.0.0.1:9/services/T0/B0/secret")
+    result = run()
     assert result.code == 1
     assert "slack: it does not answer" in result.out
     assert "B0/secret" not in result.out
