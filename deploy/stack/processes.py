@@ -85,19 +85,17 @@ def wait_until_ready(name: str, running: Running, log: Path, seconds: float = ST
     raise CannotObserve(f"{name} {why}; the end of {log}:\n{tail(log)}")
 
 
-def stop(running: Running, seconds: float = STOP_SECONDS) -> bool:
-    """End a program with all that it started; True if something was running."""
-    if not (running.is_alive or _is_orphaned(running.pid)):
-        return False
+def stop(*programs: Running, seconds: float = STOP_SECONDS) -> list[Running]:
+    """End programs with all that they started, at the same time; those of them that were running."""
+    were = left = [each for each in programs if _is_there(each)]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, number)
+        for each in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.pid, number)
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if not (running.is_alive or _is_orphaned(running.pid)):
-                return True
+        while (left := [each for each in left if _is_there(each)]) and time.monotonic() < deadline:
             time.sleep(0.05)
-    return True
+    return were
 
 
 def kill(running: Running) -> bool:
@@ -124,12 +122,13 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def _is_orphaned(pid: int) -> bool:
-    """Whether the leader of a session is gone and others of it are not; its number is not given out before they are."""
-    return not started(pid) and any(_members(pid))
+def _is_there(running: Running) -> bool:
+    """Whether a program runs, or others of its session do; its number is not given out again before they are gone."""
+    return running.is_alive or (not started(running.pid) and any(members(running.pid)))
 
 
-def _members(group: int) -> Iterator[int]:
+def members(group: int) -> Iterator[int]:
+    """The processes that a program and what it started consist of."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
             fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.stack.processes import Program, Running, as_json, free_port, kill, launch, stop, wait_until_ready
+from deploy.stack.processes import Program, Running, as_json, free_port, kill, launch, members, stop, wait_until_ready
 from shared import local
 from shared.catalogue import Catalogue, Function, load_catalogue
 from shared.errors import CannotObserve
@@ -36,6 +36,7 @@ _JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
 _SDKS = ("/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk", "~/google-cloud-sdk")
 # What would lead a function of the stack to another warehouse, or make it believe that it is in the cloud.
 _NOT_PASSED_ON = frozenset({"GOOGLE_CLOUD_PROJECT", "K_SERVICE", "GAPLESS_PUBLISH", "PORT", "DEBUG"})
+_OTHERS = ("pubsub", "scheduler")  # what is no function
 _WORKERS = {"run_processor": 2}  # instances that work at the same time; the others have one
 
 
@@ -180,13 +181,17 @@ class Stack:
 
     def _ensure(self, programs: list[Program]) -> None:
         """Start those that do not run as they should, and wait until all of them listen."""
+        running = self._running()
         waiting = []
-        for program in programs:
-            running = self._running().get(program.name)
-            if running and running.is_alive and running.fingerprint == program.fingerprint:
-                continue
-            if running:
-                stop(running)
+        todo = [
+            program
+            for program in programs
+            if not (
+                (there := running.get(program.name)) and there.is_alive and there.fingerprint == program.fingerprint
+            )
+        ]
+        stop(*(running[program.name] for program in todo if program.name in running))
+        for program in todo:
             new = launch(program, self.log(program.name))
             self._remember(program.name, new)
             waiting.append((program.name, new))
@@ -209,9 +214,10 @@ class Stack:
         """Stop everything; the names of what was running. The data stays; messages under way are gone."""
         with self._alone():
             running = self._running()
-            # the clock first, so that nothing is called that is going; then Pub/Sub, so that nothing is pushed
-            order = sorted(running, key=lambda name: (name != "scheduler", name != "pubsub", name))
-            stopped = [name for name in order if stop(running[name])]
+            # first what calls the others, so that nothing is called that is going
+            callers = stop(*(running[name] for name in _OTHERS if name in running))
+            called = stop(*(each for name, each in running.items() if name not in _OTHERS))
+            stopped = [name for name, each in running.items() if each in callers or each in called]
             if local.stop(self.warehouse_home):
                 stopped.append("warehouse")
             state = self._state()
@@ -229,6 +235,10 @@ class Stack:
     def processes(self) -> dict[str, int]:
         """The process number of everything that was started and not stopped."""
         return {name: running.pid for name, running in self._running().items()}
+
+    def members(self) -> list[int]:
+        """The process numbers of the functions, their workers included."""
+        return [pid for name, leader in self.processes().items() if name not in _OTHERS for pid in members(leader)]
 
     def status(self) -> dict[str, bool]:
         """What belongs to the stack, and whether it runs."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +77,10 @@ class Running:
             _post(f"{url}:acknowledge", {"ackIds": [each["ackId"] for each in received]}, 30)
         return [json.loads(base64.b64decode(each["message"]["data"])) for each in received]
 
+    def listeners(self, topic: str) -> list[str]:
+        """The functions that a topic's messages are delivered to."""
+        return [name for name in self.addresses.functions if topic in self.stack.subscriptions(name)]
+
     def lose_events(self) -> None:
         """From now on nobody hears of a completion; `up` brings the subscriptions back."""
         for function in PHASES:
@@ -82,6 +88,16 @@ class Running:
                 name = self.stack.subscription(function, topic)
                 url = f"http://{self.addresses.pubsub}/v1/projects/{LOCAL_PROJECT}/subscriptions/{name}"
                 urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
+
+    def power_failure(self) -> None:
+        """Everything ends at once, in the middle of whatever it was doing."""
+        pid = json.loads((self.stack.warehouse_home / "server.json").read_text())["pid"]
+        os.kill(pid, signal.SIGKILL)
+        for name in self.stack.processes():
+            self.stack.kill(name)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        self.wait_until("the end", lambda: not any(self.stack.status().values()), 10)
 
     def load(self, first: date, last: date, *, announced: bool = False) -> None:
         """`gapless load` of the raw data of these dates; `announced` publishes the completions too."""
@@ -100,6 +116,15 @@ class Running:
             cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+
+    def settle(self, seconds: float = 60) -> None:
+        """Until no function has said anything for a while: what was published has been delivered."""
+        deadline, quiet = time.monotonic() + seconds, 0.0
+        before = -1
+        while quiet < 4 and time.monotonic() < deadline:
+            size = sum(path.stat().st_size for path in self.stack.log("x").parent.glob("*.log"))
+            quiet, before = (quiet + 0.5, before) if size == before else (0.0, size)
+            time.sleep(0.5)
 
     # -- what is asked of the tables
 
@@ -124,19 +149,21 @@ class Running:
             f"{first} to {last or first} complete", lambda: self.look(first, last).judgement.complete, seconds
         )
 
-    def scan_until_complete(self, rounds: int = 12, *functions: str) -> int:
-        """Call the phases as their schedules do, until none finds anything; how many rounds that took."""
-        for number in range(1, rounds + 1):
-            complete = True
-            for function in functions or PHASES:
+    def scan_until_complete(self, rounds: int = 10) -> int:
+        """Call the phases in their order, each as its schedule does, until it finds nothing; how many calls it took."""
+        calls = 0
+        for function in PHASES:
+            for _ in range(rounds):
                 before = self.outcomes()
                 status, told = self.post(function, {"scan_for_gaps": True})
+                calls += 1
                 assert status == 200, told
-                complete = complete and told["complete"]
+                if told["complete"]:
+                    break
                 self.wait_for_runs(before + told["triggered"])
-            if complete:
-                return number
-        raise AssertionError(f"not complete after {rounds} rounds\n{told}\n{self.newest_logs()}")
+            else:
+                raise AssertionError(f"{function}: not complete after {rounds} scans: {told}\n{self.newest_logs()}")
+        return calls
 
     def wait_for_runs(self, outcomes: int, patience: float = 20) -> None:
         """Until so many outcomes are written down, or nothing has been written for a while."""
@@ -145,6 +172,17 @@ class Running:
             if now > seen:
                 seen, since = now, time.monotonic()
             time.sleep(0.5)
+
+    def claims_under_way(self) -> int:
+        """Claimed targets that nothing was written down about yet."""
+        return int(
+            self.bench.rows(
+                f"SELECT COUNT(*) FROM {self.bench.ledger_table('attempts')} AS a "
+                f"LEFT JOIN {self.bench.ledger_table('backfill_date_outcomes')} AS o "
+                "ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date "
+                "AND o.claim_number = a.claim_number WHERE a.claim_number > 0 AND o.claim_number IS NULL"
+            )[0][0]
+        )
 
     def doubles(self) -> list[tuple[Any, ...]]:
         """Keys that a derived table holds twice, and targets that were completed twice by claims on the same inputs."""
@@ -161,6 +199,14 @@ class Running:
             "GROUP BY processor_name, analysis_date, inputs_hash HAVING COUNT(*) > 1"
         )
         return bench.rows("\nUNION ALL\n".join(parts))
+
+    def memory(self) -> int:
+        """What the functions hold, in MB."""
+        total = 0
+        for pid in self.stack.members():
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(status.partition("VmRSS:")[2].split()[0])
+        return total // 1024
 
     def newest_logs(self) -> str:
         command = [sys.executable, "-m", "deploy.stack", "logs", "--home", str(self.stack.home), "--lines", "40"]
