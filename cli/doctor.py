@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import urllib.error
@@ -171,6 +172,8 @@ class Look:
         return found
 
     def behind(self, commit: str) -> int | None:
+        if not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+            return None  # whatever else stands there is not passed to a program
         try:
             counted = subprocess.run(
                 ["git", "rev-list", "--count", f"{commit}..HEAD", "--", *DEPLOYED_PATHS],

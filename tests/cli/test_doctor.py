@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from cli import doctor
 from shared.catalogue import load_catalogue
+from shared.doctor import NotThere
 from tests.conftest import Result, Shop, plain
 
 REVENUE = "shop_mart.revenue"
@@ -197,6 +201,37 @@ def test_what_should_be_there_and_cannot_be_looked_at_is_4(
     failed = {each["what"]: each["why"] for each in told["not_checked"] if each["failed"]}
     assert set(failed) == {"topics", "subscriptions"}
     assert "Pub/Sub did not answer" in failed["topics"]
+
+
+def test_a_commit_is_counted_by_what_it_deploys(
+    chain: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    monkeypatch.setattr(doctor, "_ROOT", tmp_path)
+    look = doctor.Look(chain.gapless, load_catalogue(), False, {}, ())
+    with pytest.raises(NotThere, match="no git checkout"):
+        look.behind("a" * 40)
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+
+    def commit(name: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", name]):
+            subprocess.run(["git", *words], cwd=tmp_path, check=True)
+        told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return told.stdout.strip()
+
+    first = commit("shared/a.py")
+    assert look.behind(first) == 0
+    commit("docs.md")
+    assert look.behind(first) == 0, "documents deploy nothing"
+    commit("functions/b.py")
+    commit("requirements.txt")
+    assert look.behind(first) == 2
+    assert look.behind("0" * 40) is None
+    assert look.behind("--output=x") is None
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
