@@ -19,6 +19,8 @@ COMMANDS = {
     "plan": "cli.plan",
     "apply": "cli.apply",
     "explain": "cli.explain",
+    "cleanup": "cli.cleanup",
+    "restore": "cli.restore",
     "doctor": "cli.doctor",
     "demo": "cli.demo",
     "stop": "cli.stop",
