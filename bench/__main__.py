@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,21 +18,25 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import judge
+from bench import cold, judge
 from cli.load import load_path
 from shared import local
 from shared.model import Policy, Scope
 from shared.observe import ancestors, statement
-from shared.ports import Param
+from shared.ports import Param, Warehouse
 from shared.sample.season import write_season
 from shared.settings import read_settings
 from shared.statements import built, quoted
+from shared.transition import advance, answer
 from shared.verdicts import civil_today
 from shared.wiring import Gapless, connect, utcnow
 
 BUDGETS = {
     "scan / bare SQL": 1.3, "heal / bare SQL": 1.5, "judge and plan, all complete, s": 1.0,
     "judge and plan, every second missing, s": 1.0, "judge and plan, peak MB": 300.0,
+    "event with nothing to do, our own ms": 150.0, "event with nothing to do, jobs": 1.0,
+    "hourly scan with nothing to do, jobs": 1.0, "cold import of a function, s": cold.BUDGET_S,
+    "cold import of a function, MB": cold.BUDGET_MB,
 }
 
 
@@ -48,9 +53,10 @@ def main(data: Path | None, rounds: int) -> None:
             figures |= _flow(gapless, data, Path(folder))
             figures |= _scan(gapless, rounds)
             figures |= _heal(gapless, rounds)
+            figures |= _quiet(gapless, rounds)
         finally:
             local.stop(home)
-    figures |= judge.run()
+    figures |= judge.run() | cold.run()
     _report(figures, data)
 
 
@@ -114,6 +120,54 @@ def _heal(gapless: Gapless, rounds: int) -> dict[str, float]:
     if not engine.scan(scope).judgement.complete:
         raise SystemExit("the bare SQL did not leave the same tables; the comparison is worth nothing")
     return {"dates healed": float(len(days))} | _paired("heal", pairs)
+
+
+def _quiet(gapless: Gapless, rounds: int) -> dict[str, float]:
+    """What a phase transition costs beside BigQuery's time when there is nothing to do: an event, the hourly scan."""
+    timed = _Timed(gapless.warehouse)
+    engine = replace(gapless, warehouse=timed).engine(Policy())
+    members = frozenset(p.name for p in gapless.pipeline.processors.values() if p.phase == 4)
+    whole = gapless.everything()
+    newest = "SELECT MAX(game_date) AS d FROM `nba_exports.date_exports`"
+    day = gapless.warehouse.rows(newest, purpose="bench").rows[0][0]
+    scopes = {
+        "event": Scope(day, day, members, frozenset({day})), "hourly scan": Scope(whole.first, whole.last, members),
+    }
+    figures = {}
+    for name, scope in scopes.items():
+        own = []
+        for _ in range(rounds + 1):
+            timed.jobs, timed.spent = 0, 0.0
+            begin = time.perf_counter()
+            answer(advance(engine, engine.scan(scope), gapless.bus, "bench"), engine)
+            own.append(1000 * (time.perf_counter() - begin - timed.spent))
+        figures |= {
+            f"{name} with nothing to do, our own ms": statistics.median(own[1:]),
+            f"{name} with nothing to do, jobs": float(timed.jobs),
+        }
+    return figures
+
+
+class _Timed:
+    """A warehouse that counts its jobs and the time that they take."""
+
+    def __init__(self, real: Warehouse) -> None:
+        self._real = real
+        self.jobs = 0
+        self.spent = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        work = getattr(self._real, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return work(*given, **named)
+            finally:
+                self.jobs += 1
+                self.spent += time.perf_counter() - begin
+
+        return call
 
 
 def _mark(marks: list[float], _text: str, _done: int) -> None:

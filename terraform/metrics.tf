@@ -8,8 +8,8 @@ locals {
 
   log_metrics = {
     heartbeat = {
-      description = "Scans and clean-ups that came to their end"
-      filter      = "jsonPayload.action=(\"scan_done\" OR \"cleanup_done\")"
+      description = "Scans, daily reports and clean-ups that came to their end"
+      filter      = "jsonPayload.action=(\"scan_done\" OR \"detector_done\" OR \"cleanup_done\")"
       action      = true
     }
     poison_messages = {
