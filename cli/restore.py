@@ -30,12 +30,12 @@ def command(
         show_backups(cleaner, as_json=as_json)
         return
     done = cleaner.restore(backup, dry_run=not apply_it)
+    raise_first([done])
     if as_json:
         print_json({"dry_run": not apply_it, **done.as_json()})
-    elif not done.failure:
-        click.echo(done.summary())
-    raise_first([done])
-    if done.status is Ended.DRY_RUN and not as_json:
+        return
+    click.echo(done.summary())
+    if done.status is Ended.DRY_RUN:
         place = words(**{"--project": project, "--home": home, "--now": now})
         click.echo(f"Nothing was written. Do it with: gapless restore {backup} --apply{place}")
 

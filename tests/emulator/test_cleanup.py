@@ -648,6 +648,11 @@ def test_what_was_removed_is_never_a_gap(built_season: Season) -> None:
     assert look.judgement.complete
     assert look.plan.size == 0
     assert season.differences() == []
+    for name in season.gapless.warehouse.tables(season.pipeline.ledger):
+        if name.startswith("backup_"):
+            season.gapless.warehouse.drop(f"{season.pipeline.ledger}.{name}")
+    for name in ("cleanup_log", "table_backups"):
+        season.run(f"DELETE FROM {season.ledger_table(name)} WHERE TRUE")
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------
@@ -677,6 +682,8 @@ def test_a_refusal_of_the_command_is_code_3_with_its_numbers(yard: Yard, run: Ga
     assert (ended.code, len(yard.rows())) == (3, 24)
     assert "not over yet" in ended.err
     assert run("cleanup", "--older-than", "-1").code == 2
+    told = run("cleanup", "--apply", "--older-than", "0", "--json")
+    assert (told.code, json.loads(told.out)["tables"][0]["status"]) == (3, "refused")
     assert run("cleanup", "--older-than", "week").code == 2
 
 
@@ -706,6 +713,7 @@ def test_json_is_one_document_with_every_fact(run: Gapless) -> None:
     assert looked["tables"][0] | {"status": "dry_run", "rows_old": 12, "rows_before": 24} == looked["tables"][0]
     done = json.loads(run("cleanup", "--apply", "--json").out)["tables"][0]
     assert (done["status"], done["rows_deleted"], done["rows_after"]) == ("done", 12, 12)
+    assert (run("restore", "nope", "--json").code, run("restore", "nope", "--json").out) == (3, "")
     (backup,) = json.loads(run("restore", "--json").out)["backups"]
     assert (backup["table"], backup["rows"], backup["state"]) == (done["backup_table"], 12, "here")
     restored = json.loads(run("restore", backup["table"], "--apply", "--json").out)
