@@ -104,6 +104,9 @@ def kill(running: Running) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_there(running) and time.monotonic() < deadline:
+        time.sleep(0.02)
     return True
 
 

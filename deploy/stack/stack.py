@@ -92,7 +92,7 @@ class Stack:
         self._file = self.home / "stack.json"
         self._first_port = first_port
         self._catalogue: Catalogue = load_catalogue()
-        self._pipeline: Pipeline = load_pipeline()
+        self._pipeline: Pipeline = load_pipeline(read_settings().pipeline)
 
     def log(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"

@@ -8,7 +8,7 @@ import random
 import time
 from datetime import date, timedelta
 
-from shared.model import Target
+from shared.model import Target, Verdict
 from tests.e2e.conftest import PHASES, Running
 
 OPENING = date(2022, 10, 18)
@@ -84,9 +84,14 @@ def test_repeated_and_reordered_deliveries_change_nothing(running: Running) -> N
     memory, begin = running.memory(), time.monotonic()
     for topic, message in sent:
         running.publish(topic, message)
-    running.wait_until("export", lambda: running.bench.count(Target("export", new)) > 0, 90 + deliveries)
-    if deliveries > 100:
-        running.settle(10 * deliveries)
+    asked = sent.count(run)
+    running.wait_until(
+        "an answer to every request",
+        lambda: len([line for line in running.lines("run_processor", "run_done") if line["first_date"] == f"{new}"
+                     and line["processor"] == "player_game_summary"]) >= asked,
+        90 + 5 * deliveries,
+    )  # fmt: skip
+    assert running.look(new).judgement.verdict(Target("player_game_summary", new)) is Verdict.COMPLETE
     assert running.doubles() == []
     told = f"{time.monotonic() - begin:.0f} s, memory {memory} MB before, {running.memory()} MB after"
     running.told.append(f"{deliveries} messages about the same targets: {told}")
