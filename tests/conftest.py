@@ -90,10 +90,19 @@ class Watched:
         return self._done("rows", purpose, sql, params, lambda: self.real.rows(sql, params, purpose=purpose))
 
     def execute(
-        self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str, job_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, Param] | None = None,
+        *,
+        purpose: str,
+        job_id: str | None = None,
+        patience: float | None = None,
     ) -> int:
-        call = lambda: self.real.execute(sql, params, purpose=purpose, job_id=job_id)  # noqa: E731
+        call = lambda: self.real.execute(sql, params, purpose=purpose, job_id=job_id, patience=patience)  # noqa: E731
         return self._done("execute", purpose, sql, params, call)  # type: ignore[no-any-return]
+
+    def job_state(self, job_id: str) -> str:
+        return self._done("job_state", "job", "", None, lambda: self.real.job_state(job_id))  # type: ignore[no-any-return]
 
     def price(self, sql: str, params: Mapping[str, Param] | None = None) -> int:
         return self._done("price", "price", sql, params, lambda: self.real.price(sql, params))  # type: ignore[no-any-return]
