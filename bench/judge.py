@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -51,6 +50,7 @@ def figures() -> dict[tuple[str, int], dict[str, float]]:
 
 def measure(kind: str, days: int) -> dict[str, float]:
     """Judge and plan once; the observation is there already, as it is after a query."""
+    from bench import peak_mb
     from shared.model import Ledger, Observation, Policy, Scope, Seen
     from shared.planner import plan
     from shared.twin import declare
@@ -84,16 +84,15 @@ def measure(kind: str, days: int) -> dict[str, float]:
         ]
     observation = Observation(FIRST, columns, [None] * days, Ledger())
     scope, policy = Scope(FIRST, FIRST + timedelta(days=days - 1)), Policy(max_targets=10**6)
-    rested = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rested = peak_mb()
     start = time.perf_counter()
     judgement = judge(pipeline, observation, policy, scope, now)
     judged = time.perf_counter()
     planned = plan(pipeline, judgement, observation.ledger, policy, now)
     done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "s": done - start, "judge s": judged - start, "plan s": done - judged, "MB": peak / 1024,
-        "MB before": rested / 1024, "to run": planned.size, "gaps": len(judgement.gaps),
+        "s": done - start, "judge s": judged - start, "plan s": done - judged, "MB": peak_mb(),
+        "MB before": rested, "to run": planned.size, "gaps": len(judgement.gaps),
     }
 
 
