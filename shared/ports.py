@@ -102,7 +102,10 @@ class Workshop(Protocol):
         ...
 
     def state(self, batch: Batch) -> str:
-        """What became of a batch that an earlier call began: `missing`, `running`, `done`, or its error."""
+        """What became of a batch that an earlier call began: `missing`, `running`, `done`, or its error.
+
+        `missing` too when it is done and what it staged is gone: then there is nothing to pick up.
+        """
         ...
 
     def price(self, batch: Batch, today: date) -> int:

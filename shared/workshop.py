@@ -32,7 +32,13 @@ class SqlWorkshop:
         )
 
     def state(self, batch: Batch) -> str:
-        return self._warehouse.job_state(_job(batch))
+        state = self._warehouse.job_state(_job(batch))
+        # What was staged is gone when its call died after publishing, or when it expired: nothing is there to pick up.
+        if state == "done" and staging_table(self._pipeline, batch).split(".")[1] not in self._warehouse.tables(
+            self._pipeline.staging
+        ):
+            return "missing"
+        return state
 
     def price(self, batch: Batch, today: date) -> int:
         """The bytes that making this batch would read."""

@@ -135,10 +135,32 @@ def test_a_statement_is_found_again_by_its_claim(chain: Shop) -> None:
     """On the real wire: a batch that is waited for has an id that follows from its claim."""
     chain.built(FIRST, LAST)
     chain.delete(STANDING)
-    engine = chain.gapless.engine(Policy(), patience=60.0)
-    look = engine.scan(chain.scope(DAY, DAY, "standing"))
-    assert not engine.apply(look).failed
-    number = look.observation.ledger.newest_claim + 1
-    batch = Batch("standing", (DAY,), number, 0, look.observation.ledger.generation)
-    assert engine.executor.workshop.state(batch) == "done"
-    assert engine.executor.workshop.state(batch._replace(part=1)) == "missing"
+    workshop = chain.gapless.engine(Policy(), patience=60.0).executor.workshop
+    head = chain.scan().observation.ledger
+    batch = Batch("standing", (DAY,), head.newest_claim + 1, 0, head.generation)
+    assert workshop.state(batch) == "missing"
+    workshop.stage(batch, chain.clock().date())
+    assert workshop.state(batch) == "done"
+    assert workshop.state(batch._replace(part=1)) == "missing"
+    workshop.discard(batch)
+    assert workshop.state(batch) == "missing"  # nothing is left that could be picked up
+
+
+def test_a_call_that_died_after_publishing_and_before_its_outcome_is_no_dead_end(call: Call, chain: Shop) -> None:
+    """Its statement is done and what it staged is gone: the date is judged by its table, and run again if need be."""
+    chain.built(FIRST, LAST)
+    chain.delete(STANDING)
+    dying, warehouse = chain.watched()
+
+    def dies(purpose: str) -> None:
+        if purpose == "outcomes":
+            raise SystemExit
+
+    warehouse.before = dies
+    with pytest.raises(SystemExit):
+        ask(call, dying)
+    assert chain.staged() == []
+    chain.delete(STANDING)  # and the date is lost once more
+    chain.clock.now += timedelta(minutes=20)
+    assert ask(call, chain).body["outcomes"] == {"complete": 1}
+    assert chain.scan().judgement.complete
