@@ -45,5 +45,5 @@ def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> Non
 
 def apply_with_progress(engine: Engine, look: Look, checksum: str = "", *, quiet: bool = False) -> Report:
     """Apply a plan under a progress bar."""
-    with steps("repairing", look.plan.size, quiet=quiet) as step:
+    with steps("repairing", look.plan.reach, quiet=quiet) as step:
         return engine.apply(look, checksum, step)

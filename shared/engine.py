@@ -58,11 +58,24 @@ class Report:
     running: dict[Target, str] = field(default_factory=dict)  # a later call picks up what their statements make
     waiting: dict[Target, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    stopped: bool = False  # by a person, before everything was done
     after: Look | None = None
 
     @property
     def failed(self) -> list[Outcome]:
         return [o for o in self.outcomes if o.status is not Status.COMPLETE]
+
+
+@dataclass
+class _Made:
+    """Counts what a wave has made, and says so."""
+
+    progress: Callable[[str, int], None]
+    targets: int = 0
+
+    def batch(self, batch: Batch) -> None:
+        self.targets += len(batch.days)
+        self.progress("", len(batch.days))
 
 
 @dataclass
@@ -92,6 +105,8 @@ class Engine:
     ) -> Report:
         """Execute a plan wave by wave, and look again, unless the caller has no use for that.
 
+        `progress` hears what is begun, and of how many targets more the plan is done with.
+
         Raises `PlanChanged` when `reviewed` is another plan's checksum, `Halted` when healing is switched off. Before
         each wave everything is judged anew on what the waves before it left: a target whose upstream did not land
         waits, one that turns out to be complete is left alone.
@@ -109,7 +124,8 @@ class Engine:
         failed: dict[str, set[date]] = {}
         taken: frozenset[Target] = frozenset()  # claimed by other runs since the look
         for number, wave in enumerate(look.plan.waves, 1):
-            progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(a.processor for a in wave)}", 0)
+            progress(f"wave {number} of {len(look.plan.waves)}: {', '.join(sorted({a.processor for a in wave}))}", 0)
+            made = _Made(progress)
             today = civil_today(self.pipeline, self.clock())
             doubtful = self._doubtful(wave, observation, judgement, report)
             if doubtful:
@@ -129,13 +145,20 @@ class Engine:
                 wanted = [w for w in wanted if w not in outside]
             if wanted:
                 outcomes, measured, claim = self.executor.run(
-                    wanted, newest, observation.ledger.generation, report.run_id, today, self._lifted()
+                    wanted,
+                    newest,
+                    observation.ledger.generation,
+                    report.run_id,
+                    today,
+                    self.policy.lifted,
+                    made.batch,
                 )
                 newest, taken = claim.number, taken | claim.others
                 report.outcomes += outcomes
                 report.landed.update(outcome.target for outcome in outcomes)
                 for outcome in outcomes:
-                    if outcome.status is not Status.COMPLETE:
+                    partly = self.policy.lift_gate and outcome.status is Status.PARTIAL
+                    if outcome.status is not Status.COMPLETE and not partly:
                         failed.setdefault(outcome.target.processor, set()).add(outcome.target.day)
                 report.running |= self.executor.running
                 taken |= report.running.keys()
@@ -143,7 +166,10 @@ class Engine:
                 report.waiting.update(dict.fromkeys(lost, "another run claimed it"))
                 observation = observation.updated(measured)
                 judgement = judge(self.pipeline, observation, self.policy, look.judgement.scope, self.clock())
-            progress(f"wave {number} of {len(look.plan.waves)} done", sum(len(a.run) for a in wave))
+            progress("", sum(len(a.run) + len(a.recheck) for a in wave) - made.targets)
+            if self.executor.stopped():
+                report.stopped = True
+                break
         report.notes = list(self.executor.notes)
         if look_again:
             report.after = self.scan(look.judgement.scope)
@@ -181,9 +207,6 @@ class Engine:
             for action in plan.actions
             if action.run
         )
-
-    def _lifted(self) -> frozenset[str]:
-        return frozenset({"force"}) if self.policy.force else frozenset()
 
     def _wanted(
         self,

@@ -56,6 +56,13 @@ class TransientFailure(CannotObserve):
     permanent = False
 
 
+class Stopped(GaplessError):
+    """A person stopped the run before it came to this; nothing of it was begun."""
+
+    permanent = False
+    exit_code = 1
+
+
 class StillRunning(GaplessError):
     """A statement outlived the patience of the call that began it; a later call picks up what it made."""
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 
-from shared.errors import CannotObserve, GaplessError, StillRunning
+from shared.errors import CannotObserve, GaplessError, StillRunning, Stopped
 from shared.messages import completion
 from shared.model import Batch, Claim, Outcome, Seen, Status, Target, Wanted
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Bus, Dispatcher, LedgerBook, Observer, Workshop
 
 T = TypeVar("T")
+LOW_PCT = 50.0  # below this share of its expected keys a result is told of even where the gate is lifted
 
 
 def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
@@ -55,8 +56,11 @@ class Executor:
     clock: Callable[[], datetime]
     parallel: int = 1
     dispatcher: Dispatcher | None = None
+    announces: bool = True  # completions of every wave; without it the caller announces what it likes
+    stopped: Callable[[], bool] = lambda: False  # asked before each batch: a person may have had enough
     notes: list[str] = field(default_factory=list)  # what went wrong without hurting the data
     running: dict[Target, str] = field(default_factory=dict)  # what a later call has to pick up
+    skipped: set[Target] = field(default_factory=set)  # what was not begun because a person stopped the run
 
     def run(
         self,
@@ -66,10 +70,12 @@ class Executor:
         run_id: str,
         today: date,
         lifted: frozenset[str] = frozenset(),
+        progress: Callable[[Batch], None] = lambda _batch: None,
     ) -> tuple[list[Outcome], Mapping[Target, Seen], Claim]:
         """Work on targets that are ready; returns the outcomes, the tables as measured, and the claim.
 
-        Targets that another run claimed meanwhile are left to it: they have no outcome here.
+        Targets that another run claimed meanwhile are left to it: they have no outcome here. Batches that were not
+        begun when a person stopped the run are `skipped`. `progress` is told of every batch that was made, or was not.
         """
         started = self.clock()
         claim = self.ledger.claim(wanted, newest, generation, run_id)
@@ -77,8 +83,17 @@ class Executor:
             return [], {}, claim
         batches = self._batches(claim.wanted, claim.number, generation)
         errors: dict[Target, str] = {}
+
+        def make(batch: Batch) -> None:
+            if self.stopped():
+                raise Stopped("stopped before it was begun")
+            try:
+                self.workshop.stage(batch, today)
+            finally:
+                progress(batch)
+
         try:
-            staged = self._each(batches, lambda b: self.workshop.stage(b, today), errors)
+            staged = self._each(batches, make, errors)
             self._publish(staged, errors, run_id, lifted, today)
         finally:
             left = [b for b in batches if Target(b.processor, b.days[0]) not in self.running]
@@ -163,7 +178,8 @@ class Executor:
             self._outcome(w, measured[w.target], errors.get(w.target, ""), number, started, lifted) for w in wanted
         ]
         self.ledger.record(outcomes, run_id)
-        self._announce(outcomes, measured, run_id)
+        if self.announces:
+            self._announce(outcomes, measured, run_id)
         return outcomes, measured
 
     def start(
@@ -230,6 +246,8 @@ class Executor:
                 told = self.running if isinstance(problem, StillRunning) else errors
                 why = str(problem) or type(problem).__name__
                 told.update({Target(batch.processor, day): why for day in batch.days})
+                if isinstance(problem, Stopped):
+                    self.skipped.update(Target(batch.processor, day) for day in batch.days)
         return [batch for batch, problem in zip(batches, results, strict=True) if problem is None]
 
     def _outcome(
@@ -237,8 +255,15 @@ class Executor:
     ) -> Outcome:
         """What the table holds now decides; an error explains why it is not what was wanted."""
         processor = self.pipeline.processors[wanted.target.processor]
-        error = error or fault(processor, seen, gate="gate" not in lifted)
-        if not error:
+        problem = fault(processor, seen)
+        if not error and problem and not fault(processor, seen, gate="gate" not in lifted):
+            problem = f"{problem}; published because the gate was lifted"
+            if seen.coverage_pct < LOW_PCT:
+                self.notes.append(f"low completeness: {wanted.target} has {seen.covered} of {seen.expected} keys")
+        error = error or problem
+        if wanted.target in self.skipped:
+            status = Status.SKIPPED
+        elif not error:
             status = Status.COMPLETE
         elif seen.covered and not (seen.suspect or seen.altered or seen.duplicates):
             status = Status.PARTIAL

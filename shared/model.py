@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -208,7 +208,15 @@ class Policy:
     report_only: bool = False
     halted: bool = False
     lift_storm: bool = False
+    lift_gate: bool = False  # publish below the coverage gate, and build on it; nothing at all is still a failure
     force: bool = False  # run what is in scope even where it is complete, exhausted or waiting
+    skipped: frozenset[str] = frozenset()  # further checks that the caller left out, for the record
+
+    @property
+    def lifted(self) -> frozenset[str]:
+        """The rules that do not hold under this policy, as they are written on outcomes."""
+        own = {"force": self.force, "gate": self.lift_gate, "storm": self.lift_storm}
+        return self.skipped.union(name for name, is_lifted in own.items() if is_lifted)
 
 
 class Action(NamedTuple):
@@ -241,6 +249,16 @@ class Plan:
     def size(self) -> int:
         """The number of targets to run."""
         return sum(len(action.run) for action in self.actions)
+
+    @property
+    def reach(self) -> int:
+        """The number of targets that are run or looked at again."""
+        return sum(len(action.run) + len(action.recheck) for action in self.actions)
+
+    def of(self, processors: Container[str]) -> Plan:
+        """The part of the plan that runs the given processors, in the same order."""
+        waves = (tuple(action for action in wave if action.processor in processors) for wave in self.waves)
+        return replace(self, waves=tuple(wave for wave in waves if wave))
 
     @property
     def checksum(self) -> str:

@@ -220,7 +220,8 @@ class _Court:
                 if remembered:
                     verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
                 if verdict is not given_up:
-                    unsettled[i] = target
+                    if not (verdict is Verdict.PARTIAL and self.policy.lift_gate):
+                        unsettled[i] = target
                     if verdict is blocked:
                         if in_scope:
                             blockers = waits.get(i) or self._window_blockers(i, edges)
