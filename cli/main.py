@@ -18,6 +18,7 @@ COMMANDS = {
     "scan": "cli.scan",
     "plan": "cli.plan",
     "apply": "cli.apply",
+    "backfill": "cli.backfill",
     "explain": "cli.explain",
     "cleanup": "cli.cleanup",
     "restore": "cli.restore",

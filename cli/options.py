@@ -14,7 +14,7 @@ import click
 
 from shared.engine import Look
 from shared.errors import BadInput, CannotObserve
-from shared.model import Scope
+from shared.model import Policy, Scope
 from shared.settings import read_settings
 from shared.verdicts import civil_today
 from shared.wiring import Gapless, connect, utcnow
@@ -174,6 +174,29 @@ def refuse_an_empty_warehouse(look: Look) -> None:
     """Where all history holds nothing, "complete" would be true and a lie; raises `CannotObserve`."""
     if not look.judgement.scope.explicit and not any(any(column) for column in look.observation.columns.values()):
         raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
+
+
+def nothing_known(gapless: Gapless, look: Look) -> None:
+    """Refuse dates before everything that is known: "nothing to do" would be true there and of no use.
+
+    Raises `BadInput` with the first date that anything is known of; `CannotObserve` where that is none.
+    """
+    scope, calendar = look.judgement.scope, look.observation.calendar
+    if any(calendar) or any(any(column) for column in look.observation.columns.values()):
+        return
+    everything = gapless.everything()
+    known = gapless.engine(Policy()).observer.observe(everything, civil_today(gapless.pipeline, gapless.clock()))
+    held = [i for i, day in enumerate(known.calendar) if day] or [
+        i for column in known.columns.values() for i, seen in enumerate(column) if seen
+    ]
+    if not held:
+        raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
+    first = known.first + timedelta(days=min(held))
+    if scope.last < first:
+        raise BadInput(
+            f"nothing is known of {scope.first} to {scope.last}: the data begins on {first}; "
+            "name later dates, or load those with: gapless load PATH"
+        )
 
 
 def print_json(value: Any) -> None:

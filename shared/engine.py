@@ -102,6 +102,7 @@ class Engine:
         progress: Callable[[str, int], None] = lambda _text, _done: None,
         *,
         look_again: bool = True,
+        run_id: str = "",
     ) -> Report:
         """Execute a plan wave by wave, and look again, unless the caller has no use for that.
 
@@ -119,7 +120,7 @@ class Engine:
         if self.policy.halted or self.policy.report_only:
             switch = "GAPLESS_HALT" if self.policy.halted else "GAPLESS_REPORT_ONLY"
             raise Halted(f"nothing was run: {switch} is set; unset it to repair {look.plan.size} targets")
-        report = Report(uuid.uuid4().hex[:12])
+        report = Report(run_id or uuid.uuid4().hex[:12])
         observation, judgement, newest = look.observation, look.judgement, look.observation.ledger.newest_claim
         failed: dict[str, set[date]] = {}
         taken: frozenset[Target] = frozenset()  # claimed by other runs since the look

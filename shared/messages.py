@@ -56,6 +56,27 @@ def completion(processor: Processor, days: Sequence[date], records: int, run_id:
     return message
 
 
+def range_completion(
+    phase: int, processors: Sequence[str], days: Sequence[date], records: int, run_id: str, now: datetime
+) -> dict[str, Any]:
+    """The one message for all dates of a phase that a backfill completed; `days` sorted, never empty."""
+    return {
+        "event_type": "backfill_complete",
+        "processor_name": processors[0] if len(processors) == 1 else "backfill",
+        "processors": list(processors),
+        "phase": _PHASES.get(phase, f"phase_{phase}"),
+        "execution_id": run_id,
+        "correlation_id": run_id,
+        "status": "success",
+        "record_count": records,
+        "timestamp": now.isoformat(),
+        "start_date": days[0].isoformat(),
+        "end_date": days[-1].isoformat(),
+        "game_dates": [day.isoformat() for day in days],
+        "trigger_source": "gapless",
+    }
+
+
 # Under which names producers give the one date that they are about, the most telling one first.
 _DATE_FIELDS = ("game_date", "analysis_date", "target_date", "data_date", "cache_date", "date")
 _STATUSES = frozenset({"success", "partial", "no_data", "failed", "skipped", "error", "completed", "complete"})
