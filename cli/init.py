@@ -12,7 +12,9 @@ from cli.options import open_gapless, where
 @click.command("init")
 @where
 def command(project: str | None, home: Path | None, now: str | None) -> None:
-    """Create the datasets, tables and views that are missing; what is there stays as it is."""
+    """Create the datasets, tables, views and columns that are missing; what is there stays as it is."""
     gapless = open_gapless(project, home, now)
-    gapless.create()
+    added = gapless.create()
+    if added:
+        click.echo(f"the ledger is of an earlier version; added: {', '.join(added)}")
     click.echo(f"ready: {len(gapless.pipeline.processors)} tables and the ledger in {gapless.settings.project}")

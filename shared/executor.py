@@ -10,16 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from shared.errors import CannotObserve, GaplessError, StillRunning, Stopped
 from shared.messages import completion
-from shared.model import Batch, Claim, Outcome, Seen, Status, Target, Wanted
+from shared.model import Batch, Cause, Claim, Outcome, Seen, Status, Target, Wanted
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Bus, Dispatcher, LedgerBook, Observer, Workshop
 
 T = TypeVar("T")
 LOW_PCT = 50.0  # below this share of its expected keys a result is told of even where the gate is lifted
+
+
+class Problem(NamedTuple):
+    """Why a target did not land, and of what kind that is."""
+
+    why: str
+    cause: Cause
 
 
 def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
@@ -42,6 +49,12 @@ def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
     if gate and seen.covered < processor.gate_pct / 100 * seen.expected:
         return f"{share}, below the gate of {processor.gate_pct:g} %"
     return ""
+
+
+def cause(processor: Processor, seen: Seen) -> Cause:
+    """The kind of what `fault` finds. Rows that are bad as well are still too few."""
+    short = seen.covered < processor.gate_pct / 100 * seen.expected
+    return Cause.INCOMPLETE_COVERAGE if short else Cause.PROCESSING_ERROR
 
 
 @dataclass
@@ -82,7 +95,7 @@ class Executor:
         if not claim.wanted:
             return [], {}, claim
         batches = self._batches(claim.wanted, claim.number, generation)
-        errors: dict[Target, str] = {}
+        errors: dict[Target, Problem] = {}
 
         def make(batch: Batch) -> None:
             if self.stopped():
@@ -121,7 +134,7 @@ class Executor:
         """
         started = self.clock()
         wanted = self.ledger.open_targets(number, processor)
-        errors: dict[Target, str] = {}
+        errors: dict[Target, Problem] = {}
         made: list[Batch] = []
         days: set[date] = set()
         for batch in self._batches(wanted, number, generation):
@@ -133,7 +146,9 @@ class Executor:
                 if state == "done":
                     made.append(batch)
                 else:
-                    errors.update({Target(processor, day): state for day in batch.days})
+                    # What a job's last words mean for another try is not known; the retry budget bounds it.
+                    problem = Problem(state, Cause.PROCESSING_ERROR)
+                    errors.update({Target(processor, day): problem for day in batch.days})
         chosen = [w for w in wanted if w.target.day in days]
         self._publish(made, errors, run_id, frozenset(), today)
         return self._settle(chosen, number, errors, run_id, started, frozenset(), today)
@@ -141,7 +156,7 @@ class Executor:
     def _publish(
         self,
         staged: Sequence[Batch],
-        errors: dict[Target, str],
+        errors: dict[Target, Problem],
         run_id: str,
         lifted: frozenset[str],
         today: date,
@@ -155,7 +170,7 @@ class Executor:
                 target = Target(batch.processor, day)
                 problem = fault(processor, audits[target], gate="gate" not in lifted)
                 if problem:
-                    errors[target] = problem
+                    errors[target] = Problem(problem, cause(processor, audits[target]))
                 else:
                     passing.setdefault(batch, []).append(day)
         self._each(list(passing), lambda b: self.workshop.publish(b, passing[b], run_id, self.clock()), errors)
@@ -164,7 +179,7 @@ class Executor:
         self,
         wanted: Sequence[Wanted],
         number: int,
-        errors: Mapping[Target, str],
+        errors: Mapping[Target, Problem],
         run_id: str,
         started: datetime,
         lifted: frozenset[str],
@@ -175,7 +190,7 @@ class Executor:
             return [], {}
         measured = self.measure([w.target for w in wanted], today)
         outcomes = [
-            self._outcome(w, measured[w.target], errors.get(w.target, ""), number, started, lifted) for w in wanted
+            self._outcome(w, measured[w.target], errors.get(w.target), number, started, lifted) for w in wanted
         ]
         self.ledger.record(outcomes, run_id)
         if self.announces:
@@ -191,7 +206,7 @@ class Executor:
         """
         started = self.clock()
         claim = self.ledger.claim(wanted, newest, generation, run_id, outside=True)
-        errors: dict[Target, str] = {}
+        errors: dict[Target, Problem] = {}
         receipts: dict[Batch, str] = {}
 
         def ask(batch: Batch) -> None:
@@ -226,7 +241,9 @@ class Executor:
                 batches.append(Batch(name, tuple(listed[start : start + size]), claim, len(batches), generation))
         return batches
 
-    def _each(self, batches: Sequence[Batch], work: Callable[[Batch], None], errors: dict[Target, str]) -> list[Batch]:
+    def _each(
+        self, batches: Sequence[Batch], work: Callable[[Batch], None], errors: dict[Target, Problem]
+    ) -> list[Batch]:
         """Do something with every batch; an explained failure is the batch's own and the others go on."""
 
         def one(batch: Batch) -> GaplessError | None:
@@ -243,24 +260,28 @@ class Executor:
             results = [one(batch) for batch in batches]
         for batch, problem in zip(batches, results, strict=True):
             if problem is not None:
-                told = self.running if isinstance(problem, StillRunning) else errors
+                targets = [Target(batch.processor, day) for day in batch.days]
                 why = str(problem) or type(problem).__name__
-                told.update({Target(batch.processor, day): why for day in batch.days})
+                if isinstance(problem, StillRunning):
+                    self.running.update(dict.fromkeys(targets, why))
+                    continue
+                kind = Cause.PERMANENT_ERROR if problem.permanent else Cause.PROCESSING_ERROR
+                errors.update(dict.fromkeys(targets, Problem(why, kind)))
                 if isinstance(problem, Stopped):
-                    self.skipped.update(Target(batch.processor, day) for day in batch.days)
+                    self.skipped.update(targets)
         return [batch for batch, problem in zip(batches, results, strict=True) if problem is None]
 
     def _outcome(
-        self, wanted: Wanted, seen: Seen, error: str, claim: int, started: datetime, lifted: frozenset[str]
+        self, wanted: Wanted, seen: Seen, known: Problem | None, claim: int, started: datetime, lifted: frozenset[str]
     ) -> Outcome:
-        """What the table holds now decides; an error explains why it is not what was wanted."""
+        """What the table holds now decides; a known problem explains why it is not what was wanted."""
         processor = self.pipeline.processors[wanted.target.processor]
         problem = fault(processor, seen)
-        if not error and problem and not fault(processor, seen, gate="gate" not in lifted):
+        if not known and problem and not fault(processor, seen, gate="gate" not in lifted):
             problem = f"{problem}; published because the gate was lifted"
             if seen.coverage_pct < LOW_PCT:
                 self.notes.append(f"low completeness: {wanted.target} has {seen.covered} of {seen.expected} keys")
-        error = error or problem
+        error = known.why if known else problem
         if wanted.target in self.skipped:
             status = Status.SKIPPED
         elif not error:
@@ -282,6 +303,7 @@ class Executor:
             seen.source,
             True,
             ",".join(sorted(lifted)),
+            (known.cause if known else cause(processor, seen)) if status in (Status.PARTIAL, Status.FAILED) else None,
         )
 
     def _announce(self, outcomes: Sequence[Outcome], measured: Mapping[Target, Seen], run_id: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from shared.errors import CannotObserve, ClaimLost
+from shared.errors import CannotObserve, ClaimLost, TransientFailure
 from shared.model import Claim, Outcome, Target, Wanted
 from shared.ports import Param, Warehouse
 from shared.statements import quoted
@@ -33,7 +33,8 @@ TABLES: dict[str, str] = {
   backfill_run_id STRING NOT NULL, analysis_date DATE NOT NULL, processor_name STRING NOT NULL,
   claim_number INT64 NOT NULL, phase INT64, expected_count INT64, actual_count INT64, completeness_pct FLOAT64,
   upstream_available BOOL, status STRING NOT NULL, data_source STRING, inputs_hash INT64, error_message STRING,
-  checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP NOT NULL
+  checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP NOT NULL,
+  failure_category STRING, permanent BOOL
 ) PARTITION BY analysis_date CLUSTER BY processor_name, status""",
     # one row per open gap and daily report
     "gap_history": """
@@ -66,18 +67,23 @@ TABLES: dict[str, str] = {
 ) PARTITION BY data_date CLUSTER BY processor_name""",
 }
 
-# The views that people query, over the datasets' own names.
+# What ledgers of earlier versions lack; `create` adds it.
+ADDED: dict[str, tuple[str, ...]] = {"backfill_date_outcomes": ("failure_category STRING", "permanent BOOL")}
+
+# The views that people query, over the datasets' own names. A run that a person stopped before it came to a target has
+# left an outcome `skipped`: it ends the claim, and is neither an attempt nor a failure.
 VIEWS: dict[str, str] = {
     "processing_metadata": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date, expected_count AS expected_players,
   actual_count AS actual_players, completeness_pct AS coverage_pct, data_source,
   IF(status = 'complete', 'COMPLETE', 'INCOMPLETE') AS status, processed_at AS created_at
-FROM {outcomes}""",
+FROM {outcomes} WHERE status != 'skipped'""",
     "precompute_failures": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date,
   CONCAT('coverage_', CAST(analysis_date AS STRING)) AS entity_id, 'DATE' AS entity_type,
-  IF(status = 'partial', 'INCOMPLETE_COVERAGE', 'PROCESSING_ERROR') AS failure_category,
-  error_message AS failure_reason, TRUE AS can_retry, status AS failure_type, TRUE AS is_correctable,
+  IFNULL(failure_category, IF(status = 'partial', 'INCOMPLETE_COVERAGE', 'PROCESSING_ERROR')) AS failure_category,
+  error_message AS failure_reason, NOT IFNULL(permanent, FALSE) AS can_retry, status AS failure_type,
+  NOT IFNULL(permanent, FALSE) AS is_correctable,
   expected_count AS expected_game_count, actual_count AS actual_game_count,
   IF(EXISTS(
     SELECT 1 FROM {outcomes} AS later
@@ -89,7 +95,7 @@ FROM {outcomes} AS o WHERE status IN ('partial', 'failed')""",
 SELECT processor_name, analysis_date AS data_date, backfill_run_id AS run_id,
   IF(status = 'complete', 'success', status) AS status, started_at, processed_at,
   CONCAT('phase_', CAST(phase AS STRING)) AS phase, actual_count AS records_processed,
-  IF(status IN ('partial', 'failed'), status, NULL) AS failure_category,
+  IF(status IN ('partial', 'failed'), IFNULL(failure_category, status), NULL) AS failure_category,
   IF(status = 'skipped', error_message, NULL) AS skip_reason, claim_number AS retry_attempt, error_message AS errors
 FROM {outcomes}
 UNION ALL
@@ -111,25 +117,27 @@ def state(dataset: str) -> str:
     """A SELECT of what the ledger adds up to; its columns are those of `observe.statement`.
 
     Rows of kind `history` are targets whose newest attempt did not land or is still open; whether its lease counts is
-    decided by the reader. Rows of kind `landed` are the quiet rest: the dates of one processor and claim as one list of
-    days since 1970, because most of a pipeline is quiet. Then acknowledgements, and the newest claim.
-    Reads @first, @last.
+    decided by the reader. Rows of kind `landed` are the quiet rest, the dates of one processor and claim as one list of
+    days since 1970, because most of a pipeline is quiet; without a time they were skipped before they ever landed. Then
+    acknowledgements, and the newest claim. Reads @first, @last.
     """
     nulls = ", ".join(["NULL"] * 8)
     return f"""
 SELECT * FROM (
 WITH history AS (
   SELECT a.processor_name, a.target_date,
-    COUNTIF(a.is_counted AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS attempts,
-    COUNTIF(a.is_counted AND o.status != 'complete' AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS failures,
+    COUNTIF(a.is_counted AND IFNULL(o.status != 'skipped', TRUE)
+      AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS attempts,
+    COUNTIF(a.is_counted AND o.status NOT IN ('complete', 'skipped')
+      AND IFNULL(a.claimed_at > done.last_complete, TRUE)) AS failures,
     ANY_VALUE(a.newest_inputs) AS inputs_hash,
-    MAX(IFNULL(o.processed_at, a.claimed_at)) AS last_attempt,
+    MAX(IF(o.status = 'skipped', NULL, IFNULL(o.processed_at, a.claimed_at))) AS last_attempt,
     MAX(done.last_complete) AS last_complete,
     MAX(a.claim_number) AS claim_number,
     ARRAY_AGG(IF(o.status IS NULL, a.lease_until, NULL) ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)]
       AS lease_until,
     ARRAY_AGG(IFNULL(o.error_message, IF(o.status IS NULL, a.owner, ''))
-      ORDER BY a.claim_number DESC LIMIT 1)[OFFSET(0)] AS note
+      ORDER BY IFNULL(o.status = 'skipped', FALSE), a.claim_number DESC LIMIT 1)[OFFSET(0)] AS note
   FROM (
     -- other inputs are another matter: only attempts on the newest ones count
     SELECT *, IFNULL(inputs_hash = newest_inputs, newest_inputs IS NULL) AS is_counted
@@ -160,7 +168,8 @@ FROM history WHERE attempts > 0 OR lease_until IS NOT NULL
 UNION ALL
 SELECT 'landed', processor_name, CAST(NULL AS DATE), claim_number, UNIX_MICROS(MAX(last_complete)), {nulls},
   STRING_AGG(CAST(UNIX_DATE(target_date) AS STRING), ',')
-FROM history WHERE attempts = 0 AND lease_until IS NULL GROUP BY processor_name, claim_number
+FROM history WHERE attempts = 0 AND lease_until IS NULL
+GROUP BY processor_name, claim_number, last_complete IS NULL
 )
 UNION ALL
 SELECT 'acknowledged', processor_name, first_date, UNIX_DATE(last_date), UNIX_DATE(expires_on),
@@ -320,7 +329,8 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
             (
                 o.target.day.isoformat(), o.target.processor, o.claim, self.phases[o.target.processor], o.expected,
                 o.covered, round(o.coverage_pct, 2), o.upstream_available, str(o.status), o.data_source, str(o.inputs),
-                o.error, o.lifted, o.started_at.isoformat(), o.finished_at.isoformat(),
+                o.error, o.lifted, o.started_at.isoformat(), o.finished_at.isoformat(), o.cause,
+                o.permanent if o.cause else None,
             )
             for o in outcomes
         ]  # fmt: skip
@@ -328,7 +338,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
             "analysis_date DATE, processor_name STRING, claim_number INT64, phase INT64, expected_count INT64, "
             "actual_count INT64, completeness_pct FLOAT64, upstream_available BOOL, status STRING, data_source STRING, "
             "inputs_hash INT64, error_message STRING, checks_lifted STRING, started_at TIMESTAMP, "
-            "processed_at TIMESTAMP"
+            "processed_at TIMESTAMP, failure_category STRING, permanent BOOL"
         )
         names = [column.split() for column in columns.split(", ")]
         values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
@@ -365,12 +375,16 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
         )
 
 
-def create(warehouse: Warehouse, dataset: str, views: Mapping[str, str]) -> None:
-    """Create what is missing of the ledger: dataset, tables, generation, and its views under their names."""
+def create(warehouse: Warehouse, dataset: str, views: Mapping[str, str]) -> list[str]:
+    """Create what is missing of the ledger: dataset, tables, generation, and its views under their names.
+
+    Returns the columns that an older ledger lacked, as `table.column`.
+    """
     for name in sorted({dataset, *(view.split(".")[0] for view in views.values())}):
         warehouse.create_dataset(name)
     for name, columns in TABLES.items():
         warehouse.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table(dataset, name))} ({columns}", purpose="create")
+    added = [f"{name}.{column}" for name in ADDED for column in _bring_up_to_date(warehouse, dataset, name)]
     attempts = quoted(table(dataset, "attempts"))
     warehouse.execute(
         f"""INSERT INTO {attempts} (claim_number, run_id, processor_name, owner, claimed_at, lease_until)
@@ -381,6 +395,25 @@ WHERE NOT EXISTS (SELECT 1 FROM {attempts} WHERE claim_number = 0)""",
     )
     for view, name in views.items():
         warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {view_body(dataset, view)}", purpose="create")
+    return added
+
+
+def _bring_up_to_date(warehouse: Warehouse, dataset: str, name: str) -> list[str]:
+    """Add the columns of `ADDED` that a table lacks, and return their names.
+
+    The table is asked itself: the emulator's catalogue does not hear of an ALTER TABLE.
+    """
+    wanted = [column.split()[0] for column in ADDED[name]]
+    full = quoted(table(dataset, name))
+    try:
+        warehouse.rows(f"SELECT {', '.join(wanted)} FROM {full} LIMIT 0", purpose="create")
+    except TransientFailure:
+        raise
+    except CannotObserve:
+        for column in ADDED[name]:  # one at a time, for the emulator
+            warehouse.execute(f"ALTER TABLE {full} ADD COLUMN IF NOT EXISTS {column}", purpose="create")
+        return wanted
+    return []
 
 
 def view_body(dataset: str, view: str) -> str:

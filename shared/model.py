@@ -307,6 +307,14 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+class Cause(StrEnum):
+    """What kept an attempt from landing."""
+
+    INCOMPLETE_COVERAGE = "INCOMPLETE_COVERAGE"  # fewer expected keys than the gate asks for; more data may come
+    PROCESSING_ERROR = "PROCESSING_ERROR"  # a service failed in a way that passes, or rows did not pass their audit
+    PERMANENT_ERROR = "PERMANENT_ERROR"  # SQL, schema, permission, configuration: somebody has to change something
+
+
 class Outcome(NamedTuple):
     """What was measured after an attempt on a target."""
 
@@ -322,6 +330,12 @@ class Outcome(NamedTuple):
     data_source: str = ""
     upstream_available: bool = True
     lifted: str = ""  # which safety rules were lifted for this run
+    cause: Cause | None = None  # of an outcome that is not complete; None where nothing was tried
+
+    @property
+    def permanent(self) -> bool:
+        """Whether trying again is pointless until somebody changes something."""
+        return self.cause is Cause.PERMANENT_ERROR
 
     @property
     def coverage_pct(self) -> float:

@@ -246,25 +246,27 @@ class World:
         ended = {(o.target, o.number): o for o in self.outcomes}
         complete = {o.target: o.processed_at for o in sorted(self.outcomes, key=_ended) if o.status == "complete"}
         found: list[tuple[Any, ...]] = []
-        landed: dict[tuple[str, int], list[Target]] = defaultdict(list)
+        landed: dict[tuple[str, int, bool], list[Target]] = defaultdict(list)
         for target, claims in tries.items():
             claims.sort(key=lambda a: a.number)
             newest, end = claims[-1], ended.get((target, claims[-1].number))
             done = complete.get(target)
-            since = [a for a in claims if (done is None or a.claimed_at > done) and a.inputs == newest.inputs]
+            tried = [a for a in claims if not ((o := ended.get((target, a.number))) and o.status == "skipped")]
+            since = [a for a in tried if (done is None or a.claimed_at > done) and a.inputs == newest.inputs]
             failed = [a for a in since if (o := ended.get((target, a.number))) and o.status != "complete"]
-            times = [o.processed_at if (o := ended.get((target, a.number))) else a.claimed_at for a in claims]
+            times = [o.processed_at if (o := ended.get((target, a.number))) else a.claimed_at for a in tried]
             if not since and end:
-                landed[target.processor, newest.number].append(target)
+                landed[target.processor, newest.number, done is None].append(target)
                 continue
+            latest_end = ended.get((target, tried[-1].number))
             found.append((
                 "history", *target, len(since), len(failed), newest.inputs, _micros(max(times)), _micros(done),
                 newest.number, None if end else _micros(newest.lease_until), None, None, None,
-                end.error if end else newest.owner,
+                latest_end.error if latest_end else newest.owner,
             ))
-        for (name, number), targets in landed.items():
+        for (name, number, never), targets in landed.items():
             days = ",".join(str((target.day - EPOCH).days) for target in targets)
-            latest = max(complete[target] for target in targets)
+            latest = None if never else max(complete[target] for target in targets)
             found.append(("landed", name, None, number, _micros(latest), *[None] * 8, days))
         for word in self.acknowledged:
             if word.first <= last and word.last >= first:
@@ -305,7 +307,7 @@ class TwinWarehouse:
                 rows = json.loads(given["outcomes"])
                 self.world.outcomes += [
                     Recorded(Target(name, date.fromisoformat(day)), claim, status, error, datetime.fromisoformat(at))
-                    for day, name, claim, _, _, _, _, _, status, _, _, error, _, _, at in rows
+                    for day, name, claim, _, _, _, _, _, status, _, _, error, _, _, at, *_ in rows
                 ]
                 return len(rows)
             if purpose == "acknowledge":

@@ -81,14 +81,17 @@ class Gapless:
         today = civil_today(self.pipeline, self.clock())
         return Scope(self.pipeline.history_start, today + timedelta(days=self.pipeline.horizon_days))
 
-    def create(self) -> None:
-        """Create every dataset, table and view that is missing; what is there stays as it is."""
+    def create(self) -> list[str]:
+        """Create every dataset, table and view that is missing; what is there stays as it is.
+
+        Returns the columns that the ledger of an earlier version lacked.
+        """
         datasets = {p.dataset for p in self.pipeline.processors.values()} | {self.pipeline.staging}
         for dataset in sorted(datasets):
             self.warehouse.create_dataset(dataset)
         for processor in self.pipeline.processors.values():
             self.warehouse.execute(create_table(processor), purpose="create")
-        ledger.create(self.warehouse, self.pipeline.ledger, self.pipeline.views)
+        return ledger.create(self.warehouse, self.pipeline.ledger, self.pipeline.views)
 
 
 def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gapless:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared import ledger
+from shared.model import Target, days_between
 from tests.conftest import Shop
 from tests.emulator.test_audit import spoiled
 
@@ -45,18 +47,81 @@ def test_precompute_failures_lists_a_failure_until_it_is_repaired(told: Shop) ->
         "processor_name, analysis_date, entity_id, entity_type, failure_category, failure_reason, can_retry, "
         "failure_type, is_correctable, expected_game_count, actual_game_count, resolution_status"
     )
-    ((name, day, entity, kind, _, why, retry, _, _, expected, actual, state),) = view(
+    ((name, day, entity, kind, category, why, retry, _, correctable, expected, actual, state),) = view(
         told, "shop_gapless.precompute_failures", columns
     )
     assert (name, day, entity, kind) == ("revenue", BAD, "coverage_2024-02-03", "DATE")
     assert why == "2 of 3 expected keys (66.7 %), below the gate of 90 %"
-    assert (retry, expected, actual, state) == (True, 3, 0, "open")
+    assert (category, retry, correctable) == ("INCOMPLETE_COVERAGE", True, True)
+    assert (expected, actual, state) == (3, 0, "open")
 
     told.clock.now = told.clock.now.replace(hour=18)
     assert not told.apply(FIRST, LAST, "revenue").failed
     assert view(told, "shop_gapless.precompute_failures", "processor_name, resolution_status") == [
         ("revenue", "resolved")
     ]
+
+
+def test_a_statement_that_is_refused_is_permanent_and_rows_of_bad_values_are_not(chain: Shop, tmp_path: Path) -> None:
+    chain.sell(FIRST, LAST)
+    chain.variant(tmp_path / "a", sql={"revenue": "SELECT no_such_column FROM {orders}"}).apply(FIRST, FIRST, "revenue")
+    bad = spoiled(amount_cents_7_days="-1")
+    chain.variant(tmp_path / "b", sql={"revenue": bad}).apply(BAD, BAD, "revenue")
+    columns = "analysis_date, failure_category, can_retry, is_correctable, failure_reason"
+    rows = view(chain, "shop_gapless.precompute_failures", columns)
+    assert [row[:4] for row in rows] == [
+        (FIRST, "PERMANENT_ERROR", False, False), (BAD, "PROCESSING_ERROR", True, True),
+    ]
+    assert "no_such_column" in rows[0][4]
+
+
+def test_what_a_stopped_run_did_not_come_to_is_no_failure_and_no_attempt(chain: Shop) -> None:
+    chain.sell(FIRST, LAST)
+    engine = chain.engine()
+    engine.executor.stopped = lambda: True
+    assert engine.apply(engine.scan(chain.scope(FIRST, LAST, "revenue"))).stopped
+    assert not view(chain, "shop_gapless.precompute_failures", "processor_name, run_id")
+    assert not view(chain, "shop_gapless.processing_metadata", "processor_name, run_id")
+    told_of = view(chain, "shop_gapless.processor_run_history", "data_date, status, skip_reason, failure_category")
+    assert told_of == [(day, "skipped", "stopped before it was begun", None) for day in days_between(FIRST, LAST)]
+    history = chain.scan().observation.ledger.history
+    assert {(h.attempts, h.failures, h.is_open, h.last_complete) for h in history.values()} == {(0, 0, False, None)}
+
+    report = chain.apply()
+    assert report.after is not None
+    assert report.after.judgement.complete
+
+
+def test_failures_before_a_stopped_run_count_on_with_their_own_error(chain: Shop, tmp_path: Path) -> None:
+    chain.sell(FIRST, LAST)
+    chain.variant(tmp_path, sql={"revenue": spoiled("NOT (day = '2024-02-03' AND branch = 'A')")}).apply(
+        BAD, BAD, "revenue"
+    )
+    chain.clock.now += timedelta(hours=1)
+    failed_at = chain.scan().observation.ledger.history[Target("revenue", BAD)].last_attempt
+    engine = chain.engine()
+    engine.executor.stopped = lambda: True
+    engine.apply(engine.scan(chain.scope(FIRST, LAST, "revenue")))
+    history = chain.scan().observation.ledger.history[Target("revenue", BAD)]
+    assert (history.attempts, history.failures, history.last_attempt) == (1, 1, failed_at)
+    assert history.last_error == "2 of 3 expected keys (66.7 %), below the gate of 90 %"
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_columns_that_it_lacks(told: Shop) -> None:
+    outcomes = f"`{told.pipeline.ledger}.backfill_date_outcomes`"
+    try:
+        for column in ledger.ADDED["backfill_date_outcomes"]:
+            told.run(f"ALTER TABLE {outcomes} DROP COLUMN {column.split()[0]}")
+        assert told.scan().judgement.counts()  # it can still be read
+        added = told.gapless.create()
+    finally:
+        told.gapless.create()
+    assert added == [f"backfill_date_outcomes.{c.split()[0]}" for c in ledger.ADDED["backfill_date_outcomes"]]
+    assert told.gapless.create() == []
+    rows = view(told, "shop_gapless.precompute_failures", "failure_category, can_retry")
+    assert rows == [("PROCESSING_ERROR", True)]  # as far as its old rows say
+    told.clock.now = told.clock.now.replace(hour=18)
+    assert not told.apply(FIRST, LAST, "revenue").failed
 
 
 def test_a_partial_date_whose_old_rows_stay_is_incomplete_coverage(told: Shop, tmp_path: Path) -> None:

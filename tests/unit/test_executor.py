@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.errors import GaplessError, Halted, PlanChanged, TransientFailure
-from shared.executor import fault
-from shared.model import Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
+from shared.executor import cause, fault
+from shared.model import Cause, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
 from shared.pipeline import Processor
 from shared.twin import Row, Rows, Twin, World, declare
 
@@ -79,6 +79,21 @@ def test_what_may_not_be_published_says_why_in_numbers(staged: Seen, words: str)
     assert bool(problem) is bool(words)
 
 
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        (Seen(10, 0), Cause.INCOMPLETE_COVERAGE),
+        (Seen(187, 1, 1), Cause.INCOMPLETE_COVERAGE),
+        (Seen(1000, 899, 899), Cause.INCOMPLETE_COVERAGE),
+        (Seen(1000, 900, 900, suspect=1), Cause.PROCESSING_ERROR),
+        (Seen(10, 10, 10, altered=3), Cause.PROCESSING_ERROR),
+        (Seen(10, 1, 1, suspect=1), Cause.INCOMPLETE_COVERAGE),
+    ],
+)
+def test_what_was_refused_is_incomplete_or_wrong(seen: Seen, kind: Cause) -> None:
+    assert cause(REVENUE, seen) is kind
+
+
 def test_lifting_the_gate_lifts_nothing_else() -> None:
     assert not fault(REVENUE, Seen(10, 1, 1), gate=False)
     assert fault(REVENUE, Seen(10, 0), gate=False)
@@ -145,6 +160,40 @@ def test_a_rebuild_that_failed_over_whole_but_stale_rows_is_partial() -> None:
     spoil(twin, bad, broken)
     report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
     assert [(o.status, o.covered, o.error) for o in report.outcomes] == [(Status.PARTIAL, 4, "no such column: amount")]
+
+
+def unavailable(_: Rows) -> Rows:
+    raise TransientFailure("BigQuery did not answer")
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "permanent"),
+    [
+        (broken, Cause.PERMANENT_ERROR, True),
+        (unavailable, Cause.PROCESSING_ERROR, False),
+        (one_short, Cause.INCOMPLETE_COVERAGE, False),
+        (lambda _rows: (), Cause.INCOMPLETE_COVERAGE, False),
+        (lambda rows: tuple(row._replace(suspect=True) for row in rows), Cause.PROCESSING_ERROR, False),
+        (lambda rows: rows, None, False),
+    ],
+)
+def test_an_outcome_says_whether_trying_again_can_help(how: Any, kind: Cause | None, permanent: bool) -> None:
+    twin = shop()
+    spoil(twin, Target("revenue", DAY), how)
+    report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
+    assert [(o.cause, o.permanent) for o in report.outcomes] == [(kind, permanent)]
+
+
+def test_what_a_stopped_run_did_not_come_to_is_skipped_and_can_be_run_at_once() -> None:
+    twin = shop()
+    look = twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"})))
+    engine = twin.engine()
+    engine.executor.stopped = lambda: True
+    report = engine.apply(look)
+    assert {(o.status, o.cause) for o in report.outcomes} == {(Status.SKIPPED, None)}
+    again = twin.engine().apply(twin.engine().scan(EVERYTHING))
+    assert again.after
+    assert again.after.judgement.complete
 
 
 def test_a_batch_that_fails_takes_only_its_own_dates_down() -> None:

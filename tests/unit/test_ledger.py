@@ -201,6 +201,10 @@ def tries(twin: Twin, *statuses: Status | None) -> History:
         ([Status.FAILED, Status.COMPLETE], 0, 0),
         ([Status.COMPLETE, Status.FAILED], 1, 1),
         ([Status.FAILED, Status.COMPLETE, None, Status.FAILED], 2, 1),
+        ([Status.SKIPPED], 0, 0),
+        ([Status.FAILED, Status.SKIPPED], 1, 1),
+        ([Status.SKIPPED, None, Status.SKIPPED, Status.PARTIAL], 2, 1),
+        ([Status.COMPLETE, Status.SKIPPED], 0, 0),
     ],
 )
 def test_attempts_are_counted_until_the_data_lands(
@@ -220,6 +224,29 @@ def test_a_claim_without_an_outcome_holds_its_lease_and_one_with_an_outcome_does
 def test_the_last_error_is_that_of_the_newest_attempt() -> None:
     assert tries(world(), Status.FAILED).last_error == "x"
     assert tries(world(), Status.FAILED, Status.COMPLETE).last_error == ""
+
+
+def test_a_skipped_attempt_ends_its_claim_and_leaves_time_and_error_of_the_last_one_that_was_made() -> None:
+    assert not tries(world(), None, Status.SKIPPED).is_open
+    failed, skipped = tries(world(), Status.FAILED), tries(world(), Status.FAILED, Status.SKIPPED)
+    assert (skipped.last_error, skipped.last_attempt) == ("x", failed.last_attempt)
+
+
+def test_what_was_only_ever_skipped_never_landed() -> None:
+    """Beside it, under the same claim, is a target that landed."""
+    twin = world()
+    claim = twin.ledger().claim(wanting(*TARGETS[:2]), 0, "twin", "run")
+    at = twin.world.clock()
+    ends = (Status.COMPLETE, Status.SKIPPED)
+    twin.ledger().record([outcome(t, claim.number, at, end) for t, end in zip(TARGETS, ends, strict=False)], "run")
+    history = parse(twin.world.state(DAYS[0], DAYS[-1]), ["summary"], DAYS[-1], 0, whole=True).ledger.history
+    assert [history[t].last_complete for t in TARGETS[:2]] == [at, None]
+
+
+def test_what_was_added_to_a_ledger_table_is_part_of_it() -> None:
+    for name, columns in ledger.ADDED.items():
+        for column in columns:
+            assert re.search(rf"\b{column}\b", ledger.TABLES[name])
 
 
 def test_an_acknowledgement_travels_with_reason_owner_and_expiry() -> None:
