@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 
 from cli.options import Chosen, choose, nothing_known, print_json, scoped, words
-from cli.present import fix, gap_as_json, plan_as_json, reason, show_held, show_plan
+from cli.present import gap_as_json, plan_as_json, reason, show_held, show_look, show_plan
 from cli.progress import steps
 from shared.backfill import BackfillReport, PhaseDone, backfill, phases_of, unready
 from shared.engine import Engine, Look
@@ -83,7 +83,7 @@ def command(
             _refuse(preflight, chosen, result)
     price = engine.price(look.plan)
     result["plan"] = plan_as_json(look.plan) | {"bytes": price}
-    if not chosen.as_json:
+    if not chosen.as_json and look.plan.waves:
         show_plan(console, look.plan, price)
     if dry_run:
         if chosen.as_json:
@@ -122,7 +122,8 @@ def _preflight(gapless: Gapless, look: Look, scope: Scope) -> Preflight:
 
 def _show_preflight(preflight: Preflight, chosen: Chosen, given: dict[str, Any]) -> None:
     first, last = preflight.dates[0].day, preflight.dates[-1].day
-    click.echo(f"Preflight: {(last - first).days + 1} dates, {first} to {last}")
+    count = (last - first).days + 1
+    click.echo(f"Preflight: {f'{count} dates, {first} to {last}' if count > 1 else first}")
     good = preflight.of(Standing.GOOD)
     if len(good) == 1 or 0 < len(good) <= _SHOWN // 2:
         for each in good:
@@ -138,7 +139,7 @@ def _show_preflight(preflight: Preflight, chosen: Chosen, given: dict[str, Any])
         if found:
             listed = ", ".join(str(each.day) for each in found[:5]) + (", …" if len(found) > 5 else "")
             click.echo(f"  {len(found)} {words_}: {listed}")
-    for standing in (Standing.NO_RAW_DATA, Standing.STALE, Standing.PARTIAL):
+    for standing in (Standing.NO_RAW_DATA, Standing.WAITS, Standing.STALE, Standing.PARTIAL):
         found = preflight.of(standing)
         for each in found[:_SHOWN]:
             click.echo(f"  {each.day}: {each.detail}{_counts(each) if standing is Standing.PARTIAL else ''}")
@@ -147,7 +148,8 @@ def _show_preflight(preflight: Preflight, chosen: Chosen, given: dict[str, Any])
     if preflight.of(Standing.NO_RAW_DATA):
         click.echo(f"  Dates without raw data wait for it: gapless load PATH{chosen.place}")
     if preflight.blocks:
-        click.echo(f"Preflight found {len(preflight.blocks)} dates with partial data about the days to come.")
+        count = len(preflight.blocks)
+        click.echo(f"Preflight found {count} date{'s' if count > 1 else ''} with partial data about the days to come.")
         for line in _recommended(chosen, given):
             click.echo(f"  {line}")
 
@@ -177,7 +179,9 @@ def _preflight_as_json(preflight: Preflight) -> dict[str, Any]:
 
 
 def _refuse(preflight: Preflight, chosen: Chosen, result: dict[str, Any]) -> None:
-    why = f"{len(preflight.blocks)} dates have partial data about the days to come, {preflight.blocks[0].day} first"
+    days = [each.day for each in preflight.blocks]
+    which = f"{len(days)} dates, {days[0]} first, have" if len(days) > 1 else f"{days[0]} has"
+    why = f"{which} partial data about the days to come"
     if chosen.as_json:
         print_json(result | {"refused": why, "recommended": _recommended(chosen, {})})
     click.echo(f"gapless: nothing was run: {why}; choose one of the three options", err=True)
@@ -246,11 +250,20 @@ def _show_end(
         return
     if report.stopped:
         click.echo(f"Stopped: {report.stopped}. What was published is whole; the rest is as it was.")
-    show_held(console, after.plan)
-    for target, verdict in list(unready(pipeline, after).items())[:5]:
-        click.echo(f"  waits for {target}, which is {verdict} and not part of this backfill")
-    for gap in [g for g in after.judgement.gaps if g.verdict is not Verdict.BLOCKED][:5]:
-        click.echo(f"  {gap.target}: {reason(pipeline, gap)}; fix: {fix(pipeline, gap, chosen.place)}")
+        if report.by_hand:
+            return
+    outside = unready(pipeline, after)
+    for name, days in outside.items():
+        p = pipeline.processors[name]
+        waits = f"Waits for {name}, not complete on {len(days)} dates, {days[0]} to {days[-1]}"
+        if p.run == "none":
+            click.echo(f"{waits}: load them with: gapless load PATH{chosen.place}")
+        else:
+            only = f"--start-date {days[0]} --end-date {days[-1]} --processors {p.alias or name}"
+            click.echo(f"{waits}: gapless backfill {only}{chosen.place}")
+    if not outside:
+        show_held(console, after.plan)
+    show_look(console, pipeline, after, chosen.place, calendar=False)
 
 
 def _report_as_json(chosen: Chosen, report: BackfillReport, after: Look, good: bool) -> dict[str, Any]:

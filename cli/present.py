@@ -171,7 +171,7 @@ def plan_as_markdown(plan: Plan, price: int, words: str) -> str:
         f"{plan.size:,} targets in {len(plan.waves)} waves, {price / 2**30:.2f} GiB, checksum `{plan.checksum}`.",
         "",
     ]
-    lines += ["| wave | processor | dates | from | to | because | look at again |", "|---:|---|---:|---|---|---|---:|"]
+    lines += ["| wave | processor | dates | from | to | because | recheck |", "|---:|---|---:|---|---|---|---:|"]
     for number, wave in enumerate(plan.waves, 1):
         for action in wave:
             days = action.run or action.recheck
@@ -226,8 +226,7 @@ def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[
             for o in report.failed
         ],
         "started": [
-            {"processor": t.processor, "date": t.day.isoformat(), "receipt": told}
-            for t, told in report.started.items()
+            {"processor": t.processor, "date": t.day.isoformat(), "receipt": told} for t, told in report.started.items()
         ],
         "waiting": [
             {"processor": t.processor, "date": t.day.isoformat(), "why": why} for t, why in report.waiting.items()
@@ -386,8 +385,11 @@ def show_plan(console: Console, plan: Plan, price: int | None = None) -> None:
         console.print("The plan is empty: there is nothing to run.")
     else:
         table = Table(title="Plan", title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for name in ("wave", "processor", "run", "first", "last", "because", "look at again"):
-            table.add_column(name, justify="right" if name in ("wave", "run", "look at again") else "left")
+        rechecks = any(action.recheck for action in plan.actions)
+        names = ("wave", "processor", "run", "first", "last", "because", "recheck")
+        for name in names if rechecks else names[:-1]:
+            right = name in ("wave", "run", "recheck")
+            table.add_column(name, justify="right" if right else "left", no_wrap=name in ("processor", "first", "last"))
         for number, wave in enumerate(plan.waves, 1):
             for name, actions in _by_processor(wave).items():
                 days = sorted(day for action in actions for day in action.run)
@@ -395,15 +397,15 @@ def show_plan(console: Console, plan: Plan, price: int | None = None) -> None:
                 for action in actions:
                     reasons.update({str(verdict): count for verdict, count in action.reasons})
                 again = sum(len(action.recheck) for action in actions)
-                table.add_row(
+                cells = (
                     str(number),
                     name,
                     f"{len(days):,}",
                     str(days[0]) if days else "",
                     str(days[-1]) if days else "",
                     ", ".join(f"{verdict} {count:,}" for verdict, count in reasons.items()),
-                    f"{again:,}" if again else "",
                 )
+                table.add_row(*cells, *([f"{again:,}" if again else ""] if rechecks else []))
         console.print(table)
         # an emulator has no prices
         cost = f", reads {price / 2**30:.2f} GiB" if price else ""

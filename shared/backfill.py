@@ -9,12 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from shared.engine import Engine, Look, Report
 from shared.errors import GaplessError
 from shared.messages import range_completion
-from shared.model import IS_A_GAP, Gap, Outcome, Status, Target, Verdict
+from shared.model import IS_A_GAP, Gap, Outcome, Status, Target, Verdict, days_between
 from shared.pipeline import Pipeline
 
 Progress = Callable[[str, int], None]
@@ -38,6 +38,7 @@ class BackfillReport:
     run_id: str
     phases: list[PhaseDone] = field(default_factory=list)
     stopped: str = ""  # why it ended before its last phase
+    by_hand: bool = False  # a person ended it
     after: Look | None = None  # the last look; None when nothing was to be done
 
     @property
@@ -74,12 +75,14 @@ def backfill(
     what is there; with `stop_on_failure` it stops everything. Each phase is announced once, as a range.
     """
     report = BackfillReport(uuid.uuid4().hex[:12], after=look)
+    if not look.plan.waves:
+        return report
     engine.executor.announces = False
     for phase in phases_of(engine.pipeline, look):
         members = frozenset(p.name for p in engine.pipeline.processors.values() if p.phase == phase)
         part = Look(look.observation, look.judgement, look.plan.of(members), look.at)
         if part.plan.waves:
-            done = engine.apply(part, progress=progress, run_id=report.run_id)
+            done = engine.apply(part, progress=_named(progress, phase), run_id=report.run_id)
             assert done.after is not None
             look = report.after = done.after
         else:
@@ -89,12 +92,16 @@ def backfill(
         report.phases.append(PhaseDone(phase, done, _complete(look, members), gaps, announced))
         told(report.phases[-1])
         if done.stopped:
-            report.stopped = "stopped by hand"
+            report.stopped, report.by_hand = "by hand", True
         elif gaps and stop_on_failure:
             report.stopped = f"phase {phase} is not complete for {len({gap.target.day for gap in gaps})} dates"
         if report.stopped:
             break
     return report
+
+
+def _named(progress: Progress, phase: int) -> Progress:
+    return lambda text, done: progress(f"phase {phase}, {text}" if text else "", done)
 
 
 def announce(engine: Engine, phase: int, report: Report) -> tuple[str, ...]:
@@ -130,14 +137,16 @@ def _complete(look: Look, members: frozenset[str]) -> int:
     return sum(1 for name in chosen for v in judgement.verdicts.get(name, ())[low:high] if v is Verdict.COMPLETE)
 
 
-def unready(pipeline: Pipeline, look: Look) -> dict[Target, str]:
-    """What is upstream of the look's scope, is not complete and is not run by it: source or phase left out."""
+def unready(pipeline: Pipeline, look: Look) -> dict[str, list[date]]:
+    """What the look's scope reads, is not complete and is not run by it, a source or a phase left out: its dates."""
     wanted = look.judgement.scope.processors
-    found: dict[Target, str] = {}
+    found: dict[str, set[date]] = {}
     for gap in look.judgement.gaps:
-        for blocker in gap.blockers:
-            p = pipeline.processors[blocker.processor]
-            outside = p.run == "none" or (wanted and p.name not in wanted)
-            if outside and look.judgement.verdict(blocker) in IS_A_GAP:
-                found[blocker] = str(look.judgement.verdict(blocker))
-    return found
+        for name, edge in pipeline.processors[gap.target.processor].upstream.items():
+            p = pipeline.processors[name]
+            if p.optional or not (p.run == "none" or (wanted and name not in wanted)):
+                continue
+            for day in days_between(gap.target.day - timedelta(days=edge.lookback_days), gap.target.day):
+                if look.judgement.verdict(Target(name, day)) in IS_A_GAP:
+                    found.setdefault(name, set()).add(day)
+    return {name: sorted(days) for name, days in found.items()}

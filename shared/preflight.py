@@ -35,6 +35,7 @@ class Standing(StrEnum):
     PARTIAL = "partial"  # the table about the days to come holds some of the date's keys, and too few
     STALE = "stale"  # it holds rows of a past date on which nothing took place
     NO_RAW_DATA = "no_raw_data"  # units of work took place, and a source lacks them
+    WAITS = "waits"  # what it reads is not complete, and not run by this backfill
     BOOTSTRAP = "bootstrap"
     OFF_DAY = "off_day"
     TO_COME = "to_come"  # today or later
@@ -143,6 +144,9 @@ def _checked(
         missing = expected - in_upcoming
         share = f"{in_upcoming} of {expected} = {100 * in_upcoming / expected:.1f} %, missing {missing}"
         return Checked(day, Standing.PARTIAL, *facts, f"{names[0]} has partial data ({share})")
+    waits_for = _waits_for(pipeline, look, day)
+    if waits_for:
+        return Checked(day, Standing.WAITS, *facts, f"waits for {waits_for}, which this backfill does not run")
     if not _took_place(look, day):
         return Checked(day, Standing.OFF_DAY, *facts, "off day")
     verdicts = _verdicts(look.judgement.verdicts, look, day)
@@ -162,6 +166,17 @@ def _lacking(pipeline: Pipeline, look: Look, day: date) -> str:
             have, want = (seen.covered, seen.expected) if seen else (0, 0)
             return f"{p.name} has {have} of {want} expected keys"
     return ""
+
+
+def _waits_for(pipeline: Pipeline, look: Look, day: date) -> Target | None:
+    """What of the day itself is read, is not complete and is not in the backfill's scope."""
+    wanted = look.judgement.scope.processors
+    for p in pipeline.processors.values():
+        target = Target(p.name, day)
+        outside = p.run != "none" and bool(wanted) and p.name not in wanted
+        if outside and look.judgement.verdict(target) in _UNREADY:
+            return target
+    return None
 
 
 def _took_place(look: Look, day: date) -> bool:
