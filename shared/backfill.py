@@ -138,15 +138,24 @@ def _complete(look: Look, members: frozenset[str]) -> int:
 
 
 def unready(pipeline: Pipeline, look: Look) -> dict[str, list[date]]:
-    """What the look's scope reads, is not complete and is not run by it, a source or a phase left out: its dates."""
+    """Where the waiting starts: what the scope builds on and does not run, a source or a phase, with its dates."""
     wanted = look.judgement.scope.processors
     found: dict[str, set[date]] = {}
-    for gap in look.judgement.gaps:
-        for name, edge in pipeline.processors[gap.target.processor].upstream.items():
-            p = pipeline.processors[name]
-            if p.optional or not (p.run == "none" or (wanted and name not in wanted)):
+    told: set[Target] = set()
+    waiting = [gap.target for gap in look.judgement.gaps]
+    while waiting:
+        target = waiting.pop()
+        for name, edge in pipeline.processors[target.processor].upstream.items():
+            if pipeline.processors[name].optional:
                 continue
-            for day in days_between(gap.target.day - timedelta(days=edge.lookback_days), gap.target.day):
-                if look.judgement.verdict(Target(name, day)) in IS_A_GAP:
+            for day in days_between(target.day - timedelta(days=edge.lookback_days), target.day):
+                read = Target(name, day)
+                verdict = look.judgement.verdict(read)
+                if verdict not in IS_A_GAP or read in told:
+                    continue
+                told.add(read)
+                if verdict is Verdict.BLOCKED:
+                    waiting.append(read)
+                elif pipeline.processors[name].run == "none" or (wanted and name not in wanted):
                     found.setdefault(name, set()).add(day)
     return {name: sorted(days) for name, days in found.items()}

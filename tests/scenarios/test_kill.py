@@ -19,7 +19,7 @@ from shared.model import Policy, Target, days_between
 from tests.conftest import ROOT, Part, Season, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 8)
-KILLS = 6
+KILLS = 10
 
 
 class Death(BaseException):
@@ -35,10 +35,10 @@ def wait_for_a_claim(process: subprocess.Popen[bytes], season: Season, before: i
         time.sleep(0.05)
 
 
-def test_an_apply_that_is_killed_again_and_again_ends_with_what_an_undisturbed_one_builds(
+def test_a_backfill_that_is_killed_again_and_again_ends_with_what_an_undisturbed_one_builds(
     built_season: Season,
 ) -> None:
-    """`gapless apply` in a process of its own, killed at six random moments of its work."""
+    """`gapless backfill` in a process of its own, killed at ten random moments of its work, and repeated."""
     chance = random.Random("kill")
     first = built_season.season.days.in_season(1, 20)
     last = first + timedelta(days=3)
@@ -49,7 +49,7 @@ def test_an_apply_that_is_killed_again_and_again_ends_with_what_an_undisturbed_o
             )
     damaged = set(built_season.differences())
     assert len(damaged) >= 30
-    words = ["apply", "--home", str(built_season.home), "--start-date", str(first), "--end-date", str(last), "--json"]
+    words = ["backfill", "--home", str(built_season.home), "--start-date", str(first), "--end-date", str(last), "--json"]
     command = [sys.executable, "-m", "cli.main", *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GAPLESS_")}
     killed, code = 0, None
@@ -60,7 +60,7 @@ def test_an_apply_that_is_killed_again_and_again_ends_with_what_an_undisturbed_o
         )
         if attempt < KILLS:
             wait_for_a_claim(process, built_season, before)
-            time.sleep(chance.uniform(0, 2.0))
+            time.sleep(chance.uniform(0, 0.8))
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 killed += 1
