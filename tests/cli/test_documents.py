@@ -1,0 +1,57 @@
+"""Every `gapless` command that a document prints can be typed: it is understood, and ends in a documented way."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared import local
+from tests.conftest import ROOT, Result
+
+DOCS = ROOT / "docs"
+# Pages whose commands are about the sample season; those about a deployed project are tested where they are built.
+PAGES = sorted(
+    name
+    for name in (
+        "acknowledgements", "backfill", "getting-started", "operations", "repair", "reports", "troubleshooting",
+        "validation",
+    )
+    if (DOCS / f"{name}.md").exists()
+)  # fmt: skip
+BLOCK = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.M | re.S)
+ENDS = {0, 1, 3}  # complete, gaps, refused: what a command finds is not the document's matter
+
+
+def commands(page: str) -> list[str]:
+    """The commands of a page's code blocks, continued lines joined, without comments."""
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    lines = "\n".join(match[1] for match in BLOCK.finditer(text)).replace("\\\n", " ").splitlines()
+    typed = [line.removeprefix("$ ").strip() for line in lines]
+    return list(dict.fromkeys(line for line in typed if line.startswith("gapless ")))
+
+
+@pytest.fixture
+def home(pristine_season: Path, tmp_path: Path) -> Iterator[Path]:
+    """A complete season of its own: documents may delete and repair."""
+    shutil.copyfile(pristine_season / "bqemulator.duckdb", tmp_path / "bqemulator.duckdb")
+    yield tmp_path
+    local.stop(tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_document_runs(
+    page: str, home: Path, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GAPLESS_HOME", str(home))
+    monkeypatch.chdir(ROOT)
+    typed = commands(page)
+    assert typed, f"{page}.md prints no command"
+    for line in typed:
+        words = shlex.split(line.replace("FILE", str(tmp_path / "out.yaml")), comments=True)[1:]
+        result = gapless(*words)
+        assert result.code in ENDS, f"{line}\n{result.out[-500:]}\n{result.err}"
