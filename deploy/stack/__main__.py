@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from deploy.stack import choice
 from deploy.stack.stack import DEFAULT_HOME, FIRST_PORT, Addresses, Stack
 from shared.errors import GaplessError
 
@@ -55,11 +56,9 @@ def status(home: Path) -> None:
 @_home
 @click.option("--lines", default=100, show_default=True)
 def logs(home: Path, lines: int) -> None:
-    """The newest lines of all functions and of the scheduler, in the order of time."""
+    """The newest lines of all functions, of the scheduler and of the stack's own Pub/Sub, in the order of time."""
     found = []
     for path in sorted((Stack(home).home / "logs").glob("*.log")):
-        if path.stem == "pubsub":
-            continue  # a line for every header of every request
         when = ""
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
@@ -67,6 +66,8 @@ def logs(home: Path, lines: int) -> None:
                 when = entry["time"]
                 text = f"{when[11:19]} {entry['severity']:<7} {path.stem:<17} {entry['message']}"
             except (ValueError, KeyError, TypeError):
+                if path.stem == "pubsub":
+                    continue  # the official emulator has a line for every header of every request
                 text = f"{'':8} {'':7} {path.stem:<17} {line}"
             found.append((when, text))
     found.sort(key=lambda each: each[0])
@@ -83,7 +84,7 @@ def _told(whole: Stack, addresses: Addresses) -> str:
     width = max(map(len, addresses.functions)) + 2
     lines = [
         f"{'warehouse':<{width}}{addresses.warehouse}",
-        f"{'pubsub':<{width}}{addresses.pubsub}",
+        f"{'pubsub':<{width}}{addresses.pubsub}   {choice.told(choice.chosen())}",
         *(f"{name:<{width}}{url}" for name, url in addresses.functions.items()),
         *(f"{name:<{width}}not started: it has no main.py yet" for name in addresses.absent),
         "",

@@ -12,13 +12,13 @@ import fcntl
 import importlib.util
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.stack import choice
 from deploy.stack.processes import Program, Running, as_json, free_port, kill, launch, members, stop, wait_until_ready
 from shared import local
 from shared.catalogue import Catalogue, Function, load_catalogue
@@ -32,43 +32,21 @@ from shared.wiring import connect
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HOME = Path(".gapless/stack")
 FIRST_PORT = 8790  # wanted by the warehouse, the next by Pub/Sub, the following by the functions
-_JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
-_SDKS = ("/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk", "~/google-cloud-sdk")
-# What would lead a function of the stack to another warehouse, or make it believe that it is in the cloud.
-_NOT_PASSED_ON = frozenset({"GOOGLE_CLOUD_PROJECT", "K_SERVICE", "GAPLESS_PUBLISH", "PORT", "DEBUG"})
+# What would lead a program of the stack to another warehouse, or make it believe that it is in the cloud; and what says
+# no more to it than the stack does, so that a shell with the stack's own addresses starts nothing again.
+_NOT_PASSED_ON = frozenset({
+    "GOOGLE_CLOUD_PROJECT", "K_SERVICE", "GAPLESS_PUBLISH", "PORT", "DEBUG", choice.VARIABLE,
+    "BIGQUERY_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "GAPLESS_PROJECT", "GAPLESS_HOME",
+})  # fmt: skip
 _OTHERS = ("pubsub", "scheduler")  # what is no function
 _WORKERS = {"run_processor": 2}  # instances that work at the same time; the others have one
 
 
 def missing() -> str:
-    """What the stack needs and this machine does not have, with the way to get it; empty where all is there."""
-    if importlib.util.find_spec("apscheduler") is None or importlib.util.find_spec("bqemulator") is None:
-        return "the packages of the local stack are not installed; run: pip install -e '.[cli,local]'"
-    if not shutil.which("java"):
-        return (
-            "the Pub/Sub emulator needs Java, and there is no `java` on the PATH; install it, for example: "
-            "apt-get install default-jre-headless"
-        )
-    if not emulator_jar():
-        return (
-            "the Pub/Sub emulator is not installed; run: gcloud components install pubsub-emulator, or: "
-            "apt-get install google-cloud-cli-pubsub-emulator; if it is elsewhere, name its jar in PUBSUB_EMULATOR_JAR"
-        )
-    return ""
-
-
-def emulator_jar() -> Path | None:
-    """The official Pub/Sub emulator: where PUBSUB_EMULATOR_JAR says, or in the Google Cloud SDK."""
-    named = os.environ.get("PUBSUB_EMULATOR_JAR")
-    if named:
-        return Path(named) if Path(named).is_file() else None
-    gcloud = shutil.which("gcloud")
-    beside = [str(Path(gcloud).resolve().parents[1])] if gcloud else []
-    for sdk in (*beside, *_SDKS):
-        found = sorted(Path(sdk).expanduser().glob(_JAR))
-        if found:
-            return found[-1]
-    return None
+    """The packages that the stack needs and this environment does not have, with the way to get them."""
+    if all(importlib.util.find_spec(name) for name in ("apscheduler", "bqemulator")):
+        return ""
+    return "the packages of the local stack are not installed; run: pip install -e '.[cli,local]'"
 
 
 @dataclass(frozen=True)
@@ -104,14 +82,15 @@ class Stack:
         lacking = missing()
         if lacking:
             raise CannotObserve(lacking)
+        kind = choice.chosen()
         with self._alone():
             warehouse = self._start_warehouse()
             ports = self._ports()
             there = {name: f for name, f in self._catalogue.functions.items() if (ROOT / f.source).is_file()}
-            self._ensure([self._pubsub(ports["pubsub"])])
+            version = _newest_code()
+            self._ensure([self._pubsub(kind, ports["pubsub"], version)])
             host = f"127.0.0.1:{ports['pubsub']}"
             urls = {name: f"http://127.0.0.1:{ports[name]}" for name in there}
-            version = _newest_code()
             self._ensure([self._function(f, ports[name], warehouse, host, version) for name, f in there.items()])
             self._subscribe(host, urls)
             addresses = Addresses(
@@ -145,10 +124,10 @@ class Stack:
             connect(read_settings(project=LOCAL_PROJECT)).create()
         return address
 
-    def _pubsub(self, port: int) -> Program:
-        jar = emulator_jar()
-        arguments = ["java", "-Xmx256m", "-jar", str(jar), "--host=127.0.0.1", f"--port={port}"]
-        return Program("pubsub", arguments, dict(os.environ), port)
+    @staticmethod
+    def _pubsub(kind: choice.Kind, port: int, version: str) -> Program:
+        version = version if kind == "own" else ""  # the official one does not change with our code
+        return Program("pubsub", choice.command(kind, port), _inherited() | {"PYTHONPATH": str(ROOT)}, port, version)
 
     def _function(self, function: Function, port: int, warehouse: str, pubsub: str, version: str) -> Program:
         command = Path(sys.executable).with_name("functions-framework")
@@ -167,11 +146,11 @@ class Stack:
 
     def _clock(self, version: str) -> Program:
         arguments = [sys.executable, "-m", "deploy.stack.clock", str(self._file)]
-        return Program("scheduler", arguments, os.environ | {"PYTHONPATH": str(ROOT)}, 0, version)
+        return Program("scheduler", arguments, _inherited() | {"PYTHONPATH": str(ROOT)}, 0, version)
 
     def environment(self, warehouse: str, pubsub: str) -> dict[str, str]:
         """What a process needs to work on the stack."""
-        return {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON} | {
+        return _inherited() | {
             "PYTHONPATH": str(ROOT),
             "BIGQUERY_EMULATOR_HOST": warehouse,
             "PUBSUB_EMULATOR_HOST": pubsub,
@@ -312,6 +291,10 @@ class Stack:
         with (self.home / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
 
 
 def _newest_code() -> str:

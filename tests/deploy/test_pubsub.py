@@ -1,4 +1,4 @@
-"""The doctor against the official Pub/Sub emulator: topics and subscriptions as they really are."""
+"""The doctor against Pub/Sub, the stack's own and the official emulator: topics and subscriptions as they are."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ from shared.catalogue import load_catalogue
 from shared.doctor import Declared, NotChecked, Observed, Running, Subscription, declared_topics, findings
 from shared.gcp import PubSubAdmin, PubSubSetup
 from shared.pipeline import load_pipeline
+from tests.deploy.test_local_pubsub import own_pubsub  # noqa: F401  (a fixture)
 
 CATALOGUE = load_catalogue()
+
+
+@pytest.fixture(params=["own_pubsub", "_pubsub_emulator"])
+def pubsub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a running Pub/Sub, which Google's client takes from the environment."""
+    address = str(request.getfixturevalue(request.param))
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", address)
+    return address
 
 
 @pytest.fixture

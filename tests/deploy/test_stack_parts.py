@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.stack import choice
 from deploy.stack import stack as stack_module
 from deploy.stack.processes import Program, free_port, kill, launch, members, stop, wait_until_ready
 from deploy.stack.stack import Stack
@@ -85,17 +86,30 @@ def test_a_file_about_dead_processes_hinders_nobody(tmp_path: Path) -> None:
     assert Stack(tmp_path).down() == []
 
 
-def test_without_java_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack_module.shutil, "which", lambda _name: None)
+def test_a_choice_that_cannot_be_had_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAPLESS_PUBSUB", "official")
+    monkeypatch.setattr(choice.shutil, "which", lambda _name: None)
     with pytest.raises(CannotObserve, match=r"needs Java.*apt-get install"):
         Stack(tmp_path / "stack").up()
     assert not (tmp_path / "stack").exists()
 
 
-def test_without_the_emulator_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(stack_module.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(tmp_path / "there.jar"))
-    assert "gcloud components install pubsub-emulator" in stack_module.missing()
+def test_without_its_packages_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_module.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(CannotObserve, match=r"pip install -e '.\[cli,local\]'"):
+        Stack(tmp_path / "stack").up()
+    assert not (tmp_path / "stack").exists()
+
+
+def test_a_shell_with_the_stacks_addresses_starts_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint() -> str:
+        return Stack._pubsub("own", 1, "v").fingerprint
+
+    before = fingerprint()
+    for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GAPLESS_PROJECT", "GAPLESS_PUBSUB"):
+        monkeypatch.setenv(name, "own")
+    assert fingerprint() == before
+    assert Stack._pubsub("official", 1, "v").fingerprint != before
 
 
 @pytest.mark.parametrize(
