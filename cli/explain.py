@@ -90,6 +90,11 @@ def _facts(pipeline: Pipeline, evidence: Evidence) -> list[str]:
     if processor.run == "sql" and seen.rows and processor.restate != "never":
         same = seen.inputs == evidence.inputs
         facts.append("built from what is there now" if same else "built from something else than is there now")
+    for word in evidence.acknowledged:
+        facts.append(
+            f"acknowledged by {word.owner}{f' on {word.since:%Y-%m-%d}' if word.since else ''}, "
+            f"{f'until {word.expires}' if word.expires else 'without expiry'}: {' '.join(word.reason.split())}"
+        )
     history = evidence.history
     if history and history.attempts:
         facts.append(

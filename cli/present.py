@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.acknowledgements import Standing, in_look
 from shared.engine import Look, Report
 from shared.model import ASKS_FOR_A_RUN, Gap, Plan, Policy, Target, Verdict
 from shared.pipeline import Pipeline
@@ -204,6 +205,7 @@ def look_as_json(
         "gaps": told(judgement.gaps),
         "phantoms": told(judgement.phantoms),
         "warnings": told(judgement.warnings),
+        "acknowledged": [each.as_json() for each in in_look(pipeline, look)],
         "plan": plan_as_json(look.plan),
         "page": len(judgement.gaps) > page_above,
         "bytes_processed": look.observation.bytes_processed,
@@ -269,6 +271,19 @@ def show_look(
         table(judgement.phantoms, "Clean-up proposed (nothing is deleted unasked)")
     if judgement.warnings:
         table(judgement.warnings, "Complete, with a warning")
+    given_up = in_look(pipeline, look)
+    if given_up:
+        console.print(f"[bold]Acknowledged, and left alone: {sum(each.targets for each in given_up):,}[/bold]")
+        for each in given_up:
+            console.print(Text(f"  {_given_up(each)}"))
+
+
+def _given_up(each: Standing) -> str:
+    word = each.word
+    until = f"until {word.expires}" if word.expires else "without expiry"
+    why = " ".join(word.reason.split())
+    told = f"{word.processor} {word.first} … {word.last} ({each.targets:,}): {why} ({word.owner}, {until})"
+    return f"{told}; {each.note}" if each.note else told
 
 
 _WIDE = 150  # columns that a table with reasons and commands needs

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from shared.engine import Look
 from shared.errors import BadInput
-from shared.model import IS_A_GAP, Gap, History, Observation, Seen, Target, Verdict
+from shared.model import IS_A_GAP, Acknowledged, Gap, History, Observation, Seen, Target, Verdict
 from shared.pipeline import Pipeline
 from shared.verdicts import NOTHING, Judgement
 
@@ -36,6 +36,7 @@ class Evidence:
     gap: Gap | None
     history: History | None
     reads: tuple[Read, ...] = ()
+    acknowledged: tuple[Acknowledged, ...] = ()  # what people said of it, whether it still holds or not
 
     def roots(self) -> Iterator[Evidence]:
         """The targets at which the trouble starts: gaps that nothing upstream explains."""
@@ -106,4 +107,9 @@ def _evidence(
         gaps.get(target),
         observation.ledger.history.get(target),
         tuple(reads),
+        tuple(
+            word
+            for word in observation.ledger.acknowledged
+            if word.processor == target.processor and word.first <= target.day <= word.last
+        ),
     )

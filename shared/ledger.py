@@ -17,8 +17,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared.errors import CannotObserve, ClaimLost, TransientFailure
-from shared.model import Claim, Outcome, Target, Wanted
-from shared.ports import Param, Warehouse
+from shared.model import Acknowledged, Claim, Outcome, Target, Wanted
+from shared.ports import Warehouse
 from shared.statements import quoted
 
 TABLES: dict[str, str] = {
@@ -354,23 +354,48 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
         self, processor: str, first: date, last: date, reason: str, owner: str, expires: date | None
     ) -> None:
         """Declare gaps unrecoverable until a date."""
-        params: dict[str, Param] = {
-            "p": processor,
-            "f": first,
-            "l": last,
-            "r": reason,
-            "o": owner,
-            "now": self.clock(),
-        }
-        expiry = "CAST(NULL AS DATE)"
-        if expires:
-            params["x"] = expires
-            expiry = "@x"
+        self.declare([Acknowledged(processor, first, last, reason, owner, expires)])
+
+    def declare(self, words: Sequence[Acknowledged]) -> None:
+        """Declare gaps unrecoverable, each since the time that it carries, or else since now."""
+        self._speak(words, withdrawn=False)
+
+    def withdraw(self, words: Sequence[Acknowledged]) -> None:
+        """Take back what was declared of these processors and ranges."""
+        self._speak([word._replace(since=None) for word in words], withdrawn=True)
+
+    def _speak(self, words: Sequence[Acknowledged], *, withdrawn: bool) -> None:
+        """Append one row per word. The newest row of a processor and range counts, so a row is never older than one
+        that is there."""
+        if not words:
+            return
+        now = self.clock()
+        rows = [
+            (
+                word.processor, word.first.isoformat(), word.last.isoformat(), word.reason, word.owner,
+                word.expires.isoformat() if word.expires else None, (word.since or now).isoformat(),
+            )
+            for word in words
+        ]  # fmt: skip
+        gaps = quoted(table(self.dataset, "acknowledged_gaps"))
+        columns = (
+            "processor_name STRING, first_date DATE, last_date DATE, reason STRING, owner STRING, expires_on DATE, "
+            "said_at TIMESTAMP"
+        )
+        names = [column.split() for column in columns.split(", ")]
+        values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind}) AS {name}" for i, (name, kind) in enumerate(names))
         self.warehouse.execute(
-            f"INSERT INTO {quoted(table(self.dataset, 'acknowledged_gaps'))} "
-            "(processor_name, first_date, last_date, reason, owner, "
-            f"expires_on, withdrawn, acknowledged_at) SELECT @p, @f, @l, @r, @o, {expiry}, FALSE, @now",
-            params,
+            f"""INSERT INTO {gaps}
+  (processor_name, first_date, last_date, reason, owner, expires_on, withdrawn, acknowledged_at)
+SELECT w.processor_name, w.first_date, w.last_date, w.reason, w.owner, w.expires_on, @withdrawn,
+  GREATEST(w.said_at, IFNULL(TIMESTAMP_ADD(said.newest, INTERVAL 1 MICROSECOND), w.said_at))
+FROM (SELECT {values} FROM UNNEST(JSON_QUERY_ARRAY(@words)) AS r) AS w
+LEFT JOIN (
+  SELECT processor_name, first_date, last_date, MAX(acknowledged_at) AS newest FROM {gaps}
+  GROUP BY processor_name, first_date, last_date
+) AS said
+  ON said.processor_name = w.processor_name AND said.first_date = w.first_date AND said.last_date = w.last_date""",
+            {"words": json.dumps(rows), "withdrawn": withdrawn},
             purpose="acknowledge",
         )
 

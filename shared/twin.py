@@ -311,10 +311,15 @@ class TwinWarehouse:
                 ]
                 return len(rows)
             if purpose == "acknowledge":
-                p, first, last, reason, owner = (given[name] for name in "pflro")
-                word = Acknowledged(p, first, last, reason, owner, given.get("x"), given["now"])
-                self.world.acknowledged.append(word)
-                return 1
+                rows = json.loads(given["words"])
+                self.world.acknowledged += [
+                    Acknowledged(
+                        name, date.fromisoformat(first), date.fromisoformat(last), reason, owner,
+                        date.fromisoformat(expires) if expires else None, datetime.fromisoformat(since),
+                    )
+                    for name, first, last, reason, owner, expires, since in rows
+                ]  # fmt: skip
+                return len(rows)
         raise CannotObserve(f"the simulated warehouse knows no '{purpose}': {sql[:80]}")
 
     def rows(self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str) -> Answer:

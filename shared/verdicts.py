@@ -81,6 +81,37 @@ class Judgement:
         return not self.gaps
 
 
+def holds(word: Acknowledged, day: date, today: date) -> bool:
+    """Whether an acknowledgement is about a date, and has not expired."""
+    return word.first <= day <= word.last and (word.expires is None or today <= word.expires)
+
+
+def reappeared(
+    pipeline: Pipeline, observation: Observation, word: Acknowledged, day: date, today: date
+) -> Target | None:
+    """What came back after a gap was acknowledged: something that the target is made from and that was written since.
+
+    That is its upstream of its own date; where it reads windows only, its upstream in them. A source is made from
+    nothing here: it comes back by its own rows. What is read for the expectation only is no source.
+    """
+    if word.since is None:
+        return None
+    since = int(word.since.timestamp() * 1_000_000)
+    processor = pipeline.processors[word.processor]
+    if processor.run == "none":
+        read = [Target(processor.name, day)]
+    else:
+        edges = {name: edge for name, edge in processor.upstream.items() if edge.version}
+        read = [Target(name, day) for name, edge in edges.items() if edge.reads_own_day(day < today)]
+        if not any(edge.own_day != "never" for edge in edges.values()):
+            read = [
+                Target(name, day - timedelta(days=back))
+                for name, edge in edges.items()
+                for back in range(1, edge.lookback_days + 1)
+            ]
+    return next((t for t in read if (seen := observation.seen(t)) and seen.changed_at > since), None)
+
+
 class _Edge:
     """One upstream of the processor being judged, as columns."""
 
@@ -218,7 +249,7 @@ class _Court:
             if verdict in IS_A_GAP:
                 target = Target(name, days[i])
                 if remembered:
-                    verdict = self._known(target, verdict, inputs[i], acknowledged, edges, i)
+                    verdict = self._known(target, verdict, inputs[i], acknowledged)
                 if verdict is not given_up:
                     if not (verdict is Verdict.PARTIAL and self.policy.lift_gate):
                         unsettled[i] = target
@@ -231,6 +262,8 @@ class _Court:
                         gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
             elif verdict is not_due:
                 unsettled[i] = Target(name, days[i])
+            elif verdict is off_day and acknowledged and self._lacks_its_source(p, days[i], acknowledged):
+                verdict = given_up  # nothing is expected of such a table, and a person has said that it lacks this
             elif in_scope and verdict is Verdict.PHANTOM:
                 self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
@@ -387,14 +420,13 @@ class _Court:
         return False
 
     def _known(
-        self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged],
-        edges: Sequence[_Edge], i: int,
+        self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged]
     ) -> Verdict:
         """What the ledger adds: somebody is at work, a person has spoken, or trying again is pointless."""
         for word in acknowledged:
-            if word.first <= target.day <= word.last and (word.expires is None or self.today_date <= word.expires):
-                if self._reappeared(i, edges, word):
-                    continue
+            if holds(word, target.day, self.today_date) and not reappeared(
+                self.pipeline, self.observation, word, target.day, self.today_date
+            ):
                 return Verdict.ACKNOWLEDGED
         history = self.observation.ledger.history.get(target)
         if history is None:
@@ -405,14 +437,11 @@ class _Court:
             return Verdict.EXHAUSTED
         return verdict
 
-    def _reappeared(self, i: int, edges: Sequence[_Edge], word: Acknowledged) -> bool:
-        """Whether something that the target reads of its own day came after the gap was given up."""
-        if word.since is None:
-            return False
-        since = int(word.since.timestamp() * 1_000_000)
-        return any(
-            e.edge.own_day != "never" and (seen := e.column[i]) is not None and seen.changed_at > since for e in edges
-        )
+    def _lacks_its_source(self, p: Processor, day: date, acknowledged: Sequence[Acknowledged]) -> bool:
+        """Whether a source that nothing is expected of has nothing on a day with games, as was acknowledged."""
+        games = self.observation.calendar[(day - self.observation.first).days]
+        played = bool(games and games.scheduled) and p.run == "none"
+        return played and any(holds(word, day, self.today_date) for word in acknowledged)
 
     def _spent(self, history: History, inputs: int) -> bool:
         """Whether the retry budget is used up; new inputs give a new one."""
@@ -438,7 +467,20 @@ class _Court:
         if verdict is Verdict.EXHAUSTED and history:
             said = history.last_error or "nothing"
             detail = f"{history.attempts} attempts without the data landing; the last said: {said}"
-        return Gap(target, verdict, seen, inputs, since, (), detail)
+        lapsed = self._lapsed(target)
+        return Gap(target, verdict, seen, inputs, since, (), "; ".join(part for part in (detail, lapsed) if part))
+
+    def _lapsed(self, target: Target) -> str:
+        """Why an acknowledgement of the target does not hold any more; empty where there is none."""
+        for word in self.acknowledged.get(target.processor, ()):
+            if not word.first <= target.day <= word.last:
+                continue
+            if not holds(word, target.day, self.today_date):
+                return f"the acknowledgement of {word.owner} expired on {word.expires}"
+            back = reappeared(self.pipeline, self.observation, word, target.day, self.today_date)
+            if back:
+                return f"{word.owner} had acknowledged it, and {back} was written since"
+        return ""
 
     def _midnight_after(self, i: int) -> datetime:
         return datetime.combine(self.days[i] + timedelta(days=1), time(0), self.pipeline.timezone)
