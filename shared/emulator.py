@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import re
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -12,6 +13,11 @@ _KEPT = 64
 _MEMORY = "1200MB"  # for DuckDB, which would take 80 % of the machine; more than that goes to disk
 _WORTH_KEEPING = 400  # characters
 _KEPT_TRANSLATIONS = 256
+_KEPT_RESULTS = 500
+_KEPT_BYTES = 64 * 2**20  # of results; the newest _NEVER_DROPPED may take more
+_NEVER_DROPPED = 50
+_COLUMN_BYTES = 2**14  # what DuckDB gives a column of a result, if it has one value only
+_KEPT_CHARACTERS = 200  # of the text of a statement that is over
 _CLAIM = re.compile(r"(?<=[a-z0-9]_)\d{9}(?=_\d+[`\"])")  # in the name of a staging table, see workshop.py
 _MASK = "_gaplessclaim_"
 _DEPENDS_ON_MORE = re.compile(r"information_schema|for\s+system_time|\*`|_table_suffix", re.IGNORECASE)
@@ -29,6 +35,8 @@ def main() -> None:
     _translate_once()
     _keep_memory_small()
     _keep_no_old_versions()
+    _keep_few_results()
+    _keep_no_statements()
     from bqemulator.cli import main as serve
 
     serve()
@@ -139,6 +147,83 @@ def _keep_no_old_versions() -> None:
     if not callable(getattr(SnapshotManager, "record_change", None)):
         raise ImportError("bqemulator has no SnapshotManager.record_change any more: see _keep_no_old_versions")
     SnapshotManager.record_change = record_change  # type: ignore[method-assign]
+
+
+def _keep_few_results() -> None:
+    """Drop the results that nobody asked for lately: the emulator keeps every job's, 16 KB a column at the least.
+
+    A result that is read page by page is asked for with every page. Where a dropped one is asked for after all, the
+    emulator answers 404 as for any it does not have; the job itself stays known.
+    """
+    executor: Any = importlib.import_module("bqemulator.jobs.executor")
+    results, schemas = executor.JOB_RESULTS, executor.JOB_SCHEMAS
+    if results != {} or schemas != {}:
+        raise ImportError("bqemulator keeps results in another way: see _keep_few_results")
+    executor.JOB_RESULTS = recent = RecentResults(schemas)
+    routes: Any = importlib.import_module("bqemulator.api.routes.jobs")
+    if routes.JOB_RESULTS is not recent or routes.JOB_SCHEMAS is not schemas:
+        raise ImportError("bqemulator reads results from elsewhere: see _keep_few_results")
+
+
+class RecentResults(dict[str, Any]):
+    """Results by the id of their job, the least recently used first; what is too much goes, with its schema."""
+
+    def __init__(self, schemas: dict[str, Any]) -> None:
+        super().__init__()
+        self._schemas = schemas
+        self._sizes: dict[str, int] = {}
+        self._lock = threading.RLock()  # jobs run in the server's loop, pages are read in threads
+
+    def __setitem__(self, job: str, result: Any) -> None:
+        with self._lock:
+            self.pop(job, None)
+            super().__setitem__(job, result)
+            self._sizes[job] = result.nbytes + _COLUMN_BYTES * result.num_columns
+            while len(self) > _KEPT_RESULTS or (len(self) > _NEVER_DROPPED and sum(self._sizes.values()) > _KEPT_BYTES):
+                oldest = next(iter(self))
+                self.pop(oldest)
+                self._schemas.pop(oldest, None)
+
+    def __getitem__(self, job: str) -> Any:
+        with self._lock:
+            result = super().pop(job)
+            super().__setitem__(job, result)  # at the end now
+            return result
+
+    def get(self, job: str, default: Any = None) -> Any:
+        try:
+            return self[job]
+        except KeyError:
+            return default
+
+    def pop(self, job: str, *default: Any) -> Any:
+        with self._lock:
+            self._sizes.pop(job, None)
+            return super().pop(job, *default)
+
+
+def _keep_no_statements() -> None:
+    """Keep of a job its id, state and numbers, and not its text: all jobs are in memory, after a restart too.
+
+    The observing statement is 45 KB, and whoever asks for a job asks how it ended. Should bqemulator store jobs
+    elsewhere one day, the attribute is missing and it does not start.
+    """
+    from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+
+    upsert = DuckDBCatalogRepository.upsert_job
+
+    def upsert_job(self: Any, job: Any) -> Any:
+        return upsert(self, job.model_copy(update={"configuration": _shortened(job.configuration)}))
+
+    DuckDBCatalogRepository.upsert_job = upsert_job  # type: ignore[method-assign]
+
+
+def _shortened(configuration: dict[str, Any]) -> dict[str, Any]:
+    query = configuration.get("query")
+    if not isinstance(query, dict):
+        return configuration
+    kept = {name: value for name, value in query.items() if name != "queryParameters"}
+    return {**configuration, "query": {**kept, "query": str(query.get("query", ""))[:_KEPT_CHARACTERS]}}
 
 
 if __name__ == "__main__":
