@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -96,22 +97,52 @@ def test_runs_are_asked_for_on_a_topic_that_run_processor_alone_listens_to() -> 
 
 
 def test_run_processor_publishes_every_completion_that_it_announces_and_every_run_that_it_asks_for() -> None:
-    wanted = {announced_on(p) for p in PIPELINE.processors.values() if p.run == "sql"} - {None}
+    """Both ways: it may publish nothing else."""
+    own = [p for p in PIPELINE.processors.values() if p.run == "sql"]
+    wanted = {announced_on(p) for p in own} - {None}
     wanted |= {p.run_topic for p in PIPELINE.processors.values() if p.run == "pubsub"}
-    assert wanted <= set(CATALOGUE.functions["run_processor"].publishes)
+    if any(read_in_its_phase(PIPELINE, p) for p in own):
+        wanted.add(RUN_TOPIC)  # what follows inside a phase
+    assert wanted | {DEAD_LETTER_TOPIC} == set(CATALOGUE.functions["run_processor"].publishes)
+
+
+def read_in_its_phase(pipeline: Pipeline, p: Processor) -> bool:
+    """Whether anything that can be run reads it in its own phase."""
+    same = (q for q in pipeline.processors.values() if q.phase == p.phase and q.run != "none")
+    return any(p.name in q.upstream for q in same)
+
+
+def heard(pipeline: Pipeline, phase: int) -> set[str | None]:
+    """The topics that the function of a phase has to hear.
+
+    Of earlier phases all that its phase reads, for a date may skip a phase, as in a season's first days; but of raw
+    tables the first phase only. Of its own phase what another service fills: after the runs that it makes itself,
+    run_processor asks for what follows.
+    """
+    members = [p for p in pipeline.processors.values() if p.phase == phase and p.run != "none"]
+    read = [pipeline.processors[name] for name in {name for p in members for name in p.upstream}]
+    earlier = [p for p in read if p.phase < phase and (p.phase > 2 or phase == 3)]
+    others = [p for p in read if p.phase == phase and p.run != "sql"]
+    return {p.topic or pipeline.topics[p.phase] for p in (*earlier, *others)}
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_a_phase_function_hears_of_everything_that_its_phase_reads_directly(name: str) -> None:
-    """Else what is ready would wait for the hourly scan. Completions of its own phase start what reads these."""
-    phase = PHASES[name]
-    members = [p for p in PIPELINE.processors.values() if p.phase == phase and p.run != "none"]
-    before = {PIPELINE.topics[phase - 1]}
-    within = {
-        announced_on(PIPELINE.processors[up]) for p in members for up in p.upstream
-        if PIPELINE.processors[up].phase == phase
-    }  # fmt: skip
-    assert before | within - {None} <= set(CATALOGUE.functions[name].topics)
+def test_a_phase_function_hears_of_what_its_phase_reads_and_of_nothing_else(name: str) -> None:
+    """Too few, and what is ready waits for the hourly scan; too many, and it looks at the tables for nothing."""
+    assert set(CATALOGUE.functions[name].topics) == heard(PIPELINE, PHASES[name])
+
+
+@pytest.mark.parametrize(("name", "phase"), [("player_composite_factors", 4), ("player_prop_predictions", 5)])
+def test_a_processor_that_another_service_runs_is_heard_by_its_own_phase_where_that_reads_it(
+    name: str, phase: int
+) -> None:
+    """Only its announcement says that its data is there; who changes `run` in the pipeline file is told so here."""
+    outside = PIPELINE.processors[name].model_copy(update={"run": "http", "endpoint": "https://there.example/start"})
+    changed = replace(PIPELINE, processors={**PIPELINE.processors, name: outside})
+    assert heard(changed, phase) - heard(PIPELINE, phase) == {announced_on(outside)}
+    last = {4: "ml_feature_store_v2", 5: "prediction_accuracy"}[phase]  # nothing of its phase reads it
+    unread = PIPELINE.processors[last].model_copy(update={"run": "http", "endpoint": "https://there.example/start"})
+    assert heard(replace(PIPELINE, processors={**PIPELINE.processors, last: unread}), phase) == heard(PIPELINE, phase)
 
 
 def test_nobody_is_called_by_a_completion_that_concerns_only_later_phases() -> None:
