@@ -140,6 +140,7 @@ class Processor(_Strict):
     suspect: str | None = None
     restate: Literal["on_upstream_change", "never"] = "on_upstream_change"
     bootstrap_days: int = Field(0, ge=0, le=366)
+    lag_days: int = Field(0, ge=0, le=30)  # how many days after its date a table is normally filled
     gate_pct: float = Field(90.0, gt=0, le=100)
     warn_pct: float = Field(95.0, gt=0, le=100)
     max_dates_per_run: int = Field(100, ge=1, le=4000)
