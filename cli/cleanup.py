@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from cli.options import open_gapless, print_json, where, words
-from shared.cleanup import Cleaner, Ended, Rules, raise_first
+from shared.cleanup.cleaner import Cleaner
+from shared.cleanup.decision import Rules
+from shared.cleanup.outcome import Ended, raise_first
 
 
 @click.command("cleanup")

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cli.options import open_gapless, print_json, where, words
-from shared.cleanup import Cleaner, Ended, raise_first
+from shared.cleanup.cleaner import Cleaner
+from shared.cleanup.outcome import Ended, raise_first
 
 
 @click.command("restore")

@@ -10,7 +10,9 @@ from typing import Any
 import flask
 
 from functions import web
-from shared.cleanup import Cleaner, Ended, Rules, raise_first
+from shared.cleanup.cleaner import Cleaner
+from shared.cleanup.decision import Rules
+from shared.cleanup.outcome import Ended, raise_first
 from shared.logs import Log
 from shared.triggers import flag, only_known
 from shared.wiring import Gapless

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from shared.cleanup import Cleaned, Cleaner, Ended, Rules
+from shared.cleanup.cleaner import Cleaner
+from shared.cleanup.decision import Rules
+from shared.cleanup.outcome import Cleaned, Ended
 from shared.errors import Halted, Refused, TransientFailure
 from shared.model import Target, Verdict, Wanted
 from tests.conftest import ROOT, Bench, Clock, Season, Shop, Watched, plain
@@ -369,7 +371,8 @@ import os, sys
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from shared.cleanup import Cleaner, Rules
+from shared.cleanup.cleaner import Cleaner
+from shared.cleanup.decision import Rules
 from shared.settings import read_settings
 from shared.wiring import connect
 from tests.conftest import Watched

@@ -13,22 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.catalogue import load_catalogue
-from shared.cleanup import (
-    Cleaned,
-    Counts,
-    Decision,
-    Ended,
-    Lease,
-    Rules,
-    absent,
-    back_up,
-    backup_name,
-    bring_back,
-    decide,
-    delete,
-    raise_first,
-    reader_of_the_past,
-)
+from shared.cleanup.decision import Counts, Decision, Lease, Rules, decide, reader_of_the_past
+from shared.cleanup.outcome import Cleaned, Ended, raise_first
+from shared.cleanup.statements import absent, back_up, backup_name, bring_back, compare, count, delete
 from shared.errors import Refused, TransientFailure
 from shared.model import days_between
 from shared.pipeline import Processor, load_pipeline
@@ -237,6 +224,8 @@ def test_a_failure_is_told_before_a_refusal_and_nothing_is_swallowed() -> None:
 def statements(p: Processor) -> dict[str, str]:
     backup = backup_name(NBA, p, TODAY)
     return {
+        "count": count(p, p.table),
+        "compare": compare(p, backup),
         "back up": back_up(p, backup),
         "delete": delete(p, backup, "o.attempts"),
         "absent": f"SELECT COUNT(*) FROM {absent(p, backup)}",
@@ -247,7 +236,7 @@ def statements(p: Processor) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["UPCG", "UTCG"])
 def test_every_statement_is_googlesql_and_takes_its_values_as_parameters(name: str) -> None:
     sqlglot = pytest.importorskip("sqlglot")
-    allowed = {"cutoff", "days", "first", "last", "processor", "claim"}
+    allowed = {"cutoff", "days", "first", "last", "processor", "claim", "zone"}
     for sql in statements(NBA.processor(name)).values():
         (tree,) = sqlglot.parse(sql, read="bigquery")
         assert not isinstance(tree, sqlglot.exp.Command), sql
