@@ -18,26 +18,13 @@ from rich.text import Text
 
 from cli.options import open_gapless, print_json, where, words
 from shared.catalogue import DEFAULT_FILE, Catalogue, load_catalogue
-from shared.doctor import (
-    AREAS,
-    DEPLOYED_PATHS,
-    Declared,
-    Finding,
-    Grants,
-    Job,
-    NotChecked,
-    NotThere,
-    Running,
-    Subscription,
-    Table,
-    declared_topics,
-    findings,
-    observe,
-    ranked,
-    read_addresses,
-    unchecked,
-    warehouse_tables,
-)
+from shared.doctor import DEPLOYED_PATHS
+from shared.doctor.addresses import read_addresses
+from shared.doctor.declared import Declared, declared_topics
+from shared.doctor.diagnosis import findings, unchecked
+from shared.doctor.facts import Grants, Job, NotChecked, NotThere, Running, Subscription, Table, observe
+from shared.doctor.finding import AREAS, Finding, ranked
+from shared.doctor.tables import warehouse_tables
 from shared.errors import CannotObserve
 from shared.wiring import Gapless
 

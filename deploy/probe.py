@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.catalogue import Catalogue, Function, load_catalogue
-from shared.doctor import read_addresses
+from shared.doctor.addresses import read_addresses
 from shared.errors import BadInput, GaplessError
 from shared.messages import day_of
 from shared.pipeline import load_pipeline

@@ -26,7 +26,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import Timeout
 
-from shared.doctor import COMMIT_VARIABLE, Job, Running, Subscription
+from shared.doctor.facts import COMMIT_VARIABLE, Job, Running, Subscription
 from shared.errors import BadInput, CannotObserve, ClaimLost, GaplessError, StillRunning, TransientFailure
 from shared.pipeline import Processor
 from shared.ports import Answer, Bus, Param

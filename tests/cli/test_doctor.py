@@ -15,7 +15,7 @@ import pytest
 
 from cli import doctor
 from shared.catalogue import load_catalogue
-from shared.doctor import NotThere
+from shared.doctor.facts import NotThere
 from tests.conftest import Result, Shop, plain
 
 REVENUE = "shop_mart.revenue"

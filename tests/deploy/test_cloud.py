@@ -13,7 +13,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import scheduler_v1
 
 from shared import gcp
-from shared.doctor import Job, Running
+from shared.doctor.facts import Job, Running
 from shared.errors import CannotObserve
 from shared.gcp import CloudAdmin, SchedulerAdmin
 

@@ -9,7 +9,9 @@ import uuid
 import pytest
 
 from shared.catalogue import load_catalogue
-from shared.doctor import Declared, NotChecked, Observed, Running, Subscription, declared_topics, findings
+from shared.doctor.declared import Declared, declared_topics
+from shared.doctor.diagnosis import findings
+from shared.doctor.facts import NotChecked, Observed, Running, Subscription
 from shared.gcp import PubSubAdmin, PubSubSetup
 from shared.pipeline import load_pipeline
 from tests.deploy.test_local_pubsub import own_pubsub  # noqa: F401  (a fixture)

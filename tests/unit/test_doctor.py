@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from shared.catalogue import load_catalogue
-from shared.doctor import (
-    AREAS,
+from shared.doctor.declared import Declared, declared_tables, declared_topics, parse_table
+from shared.doctor.diagnosis import findings, unchecked
+from shared.doctor.facts import (
     Column,
-    Declared,
-    Finding,
     Grants,
     Job,
     NotChecked,
@@ -22,14 +21,9 @@ from shared.doctor import (
     Running,
     Subscription,
     Table,
-    declared_tables,
-    declared_topics,
-    findings,
     observe,
-    parse_table,
-    ranked,
-    unchecked,
 )
+from shared.doctor.finding import AREAS, Finding, ranked
 from shared.errors import CannotObserve
 from shared.ledger import TABLES
 from shared.messages import DEAD_LETTER_TOPIC

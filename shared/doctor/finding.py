@@ -1,0 +1,25 @@
+"""One difference between what is declared and what is there, with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+AREAS = ("tables", "topics", "subscriptions", "schedules", "functions", "commit", "iam", "channels")
+APPLY = "terraform -chdir=terraform apply"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference, and what mends it."""
+
+    area: str
+    what: str
+    severity: Literal["error", "warning"]  # error: work fails or is lost; warning: it costs, or will fail one day
+    fix: str
+
+
+def ranked(found: Iterable[Finding]) -> list[Finding]:
+    """Errors first, then by area in the order of `AREAS`."""
+    return sorted(found, key=lambda f: (f.severity != "error", AREAS.index(f.area)))

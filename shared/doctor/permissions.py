@@ -1,0 +1,67 @@
+"""Permissions: whether callers may call, strangers may not, and accounts may do what the catalogue says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from shared.doctor.addresses import canonical, is_local, owners
+from shared.doctor.declared import Declared
+from shared.doctor.facts import Grants, NotChecked, Observed, Running
+from shared.doctor.finding import APPLY, Finding
+
+_PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
+
+
+def check_callers(declared: Declared, observed: Observed, running: Mapping[str, Running]) -> Iterator[Finding]:
+    """Whether those that deliver to a function may call it, and strangers may not."""
+    owner = owners(running)
+    callers: dict[str, dict[str, str]] = {}
+    deliveries: list[tuple[str, str, str]] = []
+    if not isinstance(observed.subscriptions, NotChecked):
+        deliveries += [(name, s.endpoint, s.account) for name, s in observed.subscriptions.items() if s.endpoint]
+    if not isinstance(observed.schedules, NotChecked):
+        deliveries += [(name, job.url, job.account) for name, job in observed.schedules.items()]
+    for name, url, account in deliveries:
+        to = owner.get(canonical(url))
+        if to:
+            callers.setdefault(to, {})[name] = account
+    for service, state in running.items():
+        if state.invokers is None:
+            continue
+        public = sorted(state.invokers & _PUBLIC)
+        if public:
+            yield Finding(
+                "iam", f"anybody may call {service} ({', '.join(public)})", "error",
+                f"gcloud functions remove-invoker-policy-binding {service} --member={public[0]} "
+                f"--project={declared.project}",
+            )  # fmt: skip
+        if public or is_local(state.url):
+            continue
+        for name, account in callers.get(state.function, {}).items():
+            if not account:
+                yield Finding("iam", f"{name} calls {service} without a service account", "error", APPLY)
+            elif f"serviceAccount:{account}" not in state.invokers:
+                yield Finding(
+                    "iam", f"{name} calls {service} as {account}, which may not", "error",
+                    f"gcloud functions add-invoker-policy-binding {service} --member=serviceAccount:{account} "
+                    f"--project={declared.project}",
+                )  # fmt: skip
+
+
+def check_grants(declared: Declared, grants: Grants, running: Mapping[str, Running]) -> Iterator[Finding]:
+    """Whether each function's account has on topics and datasets what the catalogue says it needs."""
+    for service, state in running.items():
+        wanted = declared.catalogue.functions.get(state.function)
+        if wanted is None or not state.account:
+            continue
+        member = f"serviceAccount:{state.account}"
+        needs: list[tuple[str, Sequence[str], Mapping[str, frozenset[str]]]] = [
+            ("publish to the topic", wanted.publishes, grants.publishers),
+            ("read the dataset", wanted.reads, grants.readers),
+            ("write the dataset", wanted.writes, grants.writers),
+        ]
+        for verb, names, holders in needs:
+            lacking = [name for name in names if name in holders and member not in holders[name]]
+            if lacking:
+                who = f"{service} ({state.account})"
+                yield Finding("iam", f"{who} may not {verb} {', '.join(lacking)}", "error", APPLY)
