@@ -177,6 +177,33 @@ class Processor(_Strict):
         return self.applies_to == "all" or (self.applies_to == "historical") == historical
 
 
+class Rule(_Strict):
+    """What must hold between the rows that two processors have on a date: exactly one of two forms."""
+
+    name: str = Field(min_length=1)
+    if_rows_of: str | None = None  # where this one has rows …
+    then_rows_of: str | None = None  # … this one has some
+    rows_of: str | None = None  # this one has …
+    at_most: float | None = Field(None, gt=0)  # … at most so many times …
+    of: str | None = None  # … the rows of this one
+    severity: Literal["critical", "warning"] = "critical"
+    says: str = ""  # what it means where it does not hold, for people
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Rule:
+        both, ratio = (self.if_rows_of, self.then_rows_of), (self.rows_of, self.at_most, self.of)
+        if not (all(both) and not any(ratio)) and not (all(ratio) and not any(both)):
+            raise ValueError("either if_rows_of and then_rows_of, or rows_of, at_most and of are needed")
+        if self.processors[0] == self.processors[1]:
+            raise ValueError(f"'{self.processors[0]}' is compared with itself")
+        return self
+
+    @property
+    def processors(self) -> tuple[str, str]:
+        """The one that the rule is about, and the one that it is compared with."""
+        return (self.then_rows_of or self.rows_of or "", self.if_rows_of or self.of or "")
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Every processor, in an order in which upstream comes first."""
@@ -192,6 +219,7 @@ class Pipeline:
     topics: Mapping[int, str]  # per phase
     ledger: str  # dataset of claims, outcomes and history
     views: Mapping[str, str]  # of the ledger: which one, under which name
+    consistency: tuple[Rule, ...] = ()  # what must hold between processors, date by date
 
     @property
     def staging(self) -> str:
@@ -246,6 +274,7 @@ class _File(_Strict):
     gate_pct: float = Field(90.0, gt=0, le=100)
     warn_pct: float = Field(95.0, gt=0, le=100)
     processors: dict[str, dict[str, Any]]
+    consistency: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def load_pipeline(path: Path | None = None) -> Pipeline:
@@ -279,7 +308,7 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         if not _NAME.fullmatch(name):
             raise BadPipeline(f"{source}: processor '{name}': a name has lower-case letters, digits and '_'")
         defaults = {"name": name, "gate_pct": file.gate_pct, "warn_pct": file.warn_pct}
-        declared[name] = _parse(Processor, {**defaults, **fields}, source, name)
+        declared[name] = _parse(Processor, {**defaults, **fields}, source, f"processor '{name}'")
     texts = {p.stem: p.read_text(encoding="utf-8") for p in sorted(sql_folder.glob("*.sql"))}
     for processor in declared.values():
         if not file.calendar and (processor.bootstrap_days or processor.due == "after_games"):
@@ -303,18 +332,35 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         file.topics,
         file.ledger,
         dict(file.views),
+        _rules(file.consistency, declared, source),
     )
 
 
-def _parse(model: type[Any], fields: dict[str, Any], source: str, processor: str) -> Any:
+def _parse(model: type[Any], fields: dict[str, Any], source: str, owner: str) -> Any:
+    """A checked model; an error names the owner of its fields, such as `processor 'revenue'`, and the field."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        prefix = f"{source}: processor '{processor}'" if processor else source
-        raise BadPipeline(f"{prefix}: {where}: {what}") from error
+        parts = (source, owner, ".".join(str(part) for part in first["loc"]), what)
+        raise BadPipeline(": ".join(part for part in parts if part)) from error
+
+
+def _rules(given: list[dict[str, Any]], declared: Mapping[str, Processor], source: str) -> tuple[Rule, ...]:
+    """The rules between processors, each with a name of its own and about processors that exist."""
+    rules: dict[str, Rule] = {}
+    for number, fields in enumerate(given, 1):
+        owner = f"consistency rule '{fields.get('name', number)}'"
+        rule: Rule = _parse(Rule, fields, source, owner)
+        if rule.name in rules:
+            raise BadPipeline(f"{source}: {owner}: name: there is another rule of this name")
+        for field in ("if_rows_of", "then_rows_of", "rows_of", "of"):
+            name = getattr(rule, field)
+            if name and name not in declared:
+                raise BadPipeline(f"{source}: {owner}: {field}: '{name}' is not declared")
+        rules[rule.name] = rule
+    return tuple(rules.values())
 
 
 def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[str, str]) -> list[tuple[str, str]]:
