@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import cold, judge
+from bench import cold, judge, questions
 from cli.load import load_path
 from shared import local
 from shared.model import Policy, Scope
@@ -32,11 +32,21 @@ from shared.verdicts import civil_today
 from shared.wiring import Gapless, connect, utcnow
 
 BUDGETS = {
-    "scan / bare SQL": 1.3, "heal / bare SQL": 1.5, "judge and plan, all complete, s": 1.0,
-    "judge and plan, every second missing, s": 1.0, "judge and plan, peak MB": 300.0,
-    "event with nothing to do, our own ms": 150.0, "event with nothing to do, jobs": 1.0,
-    "hourly scan with nothing to do, jobs": 1.0, "cold import of a function, s": cold.BUDGET_S,
+    "scan / bare SQL": 1.3,
+    "heal / bare SQL": 1.5,
+    "judge and plan, all complete, s": 1.0,
+    "judge and plan, every second missing, s": 1.0,
+    "judge and plan, peak MB": 300.0,
+    "event with nothing to do, our own ms": 150.0,
+    "event with nothing to do, jobs": 1.0,
+    "hourly scan with nothing to do, jobs": 1.0,
+    "cold import of a function, s": cold.BUDGET_S,
     "cold import of a function, MB": cold.BUDGET_MB,
+} | {f"{name}, everything, s": questions.BUDGET_S for name in ("preflight", "validate", "look behind a report")}
+# At least so much, where the others are at most.
+LEAST = {
+    f"{name}, times faster for a season": questions.BUDGET_RATIO
+    for name in ("preflight", "validate", "look behind a report")
 }
 
 
@@ -54,6 +64,7 @@ def main(data: Path | None, rounds: int) -> None:
             figures |= _scan(gapless, rounds)
             figures |= _heal(gapless, rounds)
             figures |= _quiet(gapless, rounds)
+            figures |= questions.run(gapless, _season(gapless))
         finally:
             local.stop(home)
     figures |= judge.run() | cold.run()
@@ -100,10 +111,14 @@ def _scan(gapless: Gapless, rounds: int) -> dict[str, float]:
 
 def _heal(gapless: Gapless, rounds: int) -> dict[str, float]:
     """90 dates missing in every downstream processor: apply, against one INSERT per processor."""
-    days = [row[0] for row in gapless.warehouse.rows(
-        "SELECT DISTINCT game_date FROM `nba_analytics.player_game_summary` "
-        "WHERE game_date BETWEEN '1946-11-01' AND '2100-01-01' ORDER BY game_date", purpose="bench",
-    ).rows]
+    days = [
+        row[0]
+        for row in gapless.warehouse.rows(
+            "SELECT DISTINCT game_date FROM `nba_analytics.player_game_summary` "
+            "WHERE game_date BETWEEN '1946-11-01' AND '2100-01-01' ORDER BY game_date",
+            purpose="bench",
+        ).rows
+    ]
     days = days[len(days) // 3 :][:90]
     scope = Scope(days[0], days[-1], explicit=True)
     pairs = []
@@ -122,6 +137,14 @@ def _heal(gapless: Gapless, rounds: int) -> dict[str, float]:
     return {"dates healed": float(len(days))} | _paired("heal", pairs)
 
 
+def _season(gapless: Gapless) -> list[date]:
+    """The dates of the first season, from its opening day."""
+    look = gapless.engine(Policy()).scan(gapless.everything())
+    calendar = [(i, day) for i, day in enumerate(look.observation.calendar) if day and day.opening]
+    opening = calendar[0][1].opening
+    return [look.observation.first + timedelta(days=i) for i, day in calendar if day.opening == opening]
+
+
 def _quiet(gapless: Gapless, rounds: int) -> dict[str, float]:
     """What a phase transition costs beside BigQuery's time when there is nothing to do: an event, the hourly scan."""
     timed = _Timed(gapless.warehouse)
@@ -131,7 +154,8 @@ def _quiet(gapless: Gapless, rounds: int) -> dict[str, float]:
     newest = "SELECT MAX(game_date) AS d FROM `nba_exports.date_exports`"
     day = gapless.warehouse.rows(newest, purpose="bench").rows[0][0]
     scopes = {
-        "event": Scope(day, day, members, frozenset({day})), "hourly scan": Scope(whole.first, whole.last, members),
+        "event": Scope(day, day, members, frozenset({day})),
+        "hourly scan": Scope(whole.first, whole.last, members),
     }
     figures = {}
     for name, scope in scopes.items():
@@ -188,7 +212,10 @@ def _delete(gapless: Gapless, days: list[date]) -> None:
 def _bare(gapless: Gapless, days: list[date]) -> None:
     """What anybody would write by hand: no claim, no audit, no look afterwards; the same rows."""
     params: dict[str, Param] = {
-        "dates": days, "first": days[0], "last": days[-1], "now": utcnow(),
+        "dates": days,
+        "first": days[0],
+        "last": days[-1],
+        "now": utcnow(),
         "today": civil_today(gapless.pipeline, gapless.clock()),
     }
     for p in _runnable(gapless):
@@ -198,7 +225,8 @@ def _bare(gapless: Gapless, days: list[date]) -> None:
             f"INSERT INTO {quoted(p.table)} ({', '.join([*names, *p.engine_columns])})\n"
             f"SELECT {', '.join(values)}, s.row_hash, s.inputs_hash, 'bare', @now\n"
             f"FROM (\n{built(gapless.pipeline, p)}\n) AS s",
-            params, purpose="bench",
+            params,
+            purpose="bench",
         )
 
 
@@ -215,8 +243,10 @@ def _report(figures: Mapping[str, float], data: Path | None) -> None:
     for column in ("what", "figure", "budget"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, value in figures.items():
-        budget = BUDGETS.get(name)
+        budget, least = BUDGETS.get(name), LEAST.get(name)
         verdict = "" if budget is None else f"{budget:g}" + ("" if value <= budget else " OVER")
+        if least is not None:
+            verdict = f"at least {least:g}" + ("" if value >= least else " UNDER")
         table.add_row(name, f"{value:,.2f}", verdict)
     Console().print(table)
     folder = Path(__file__).parent / "results"

@@ -69,7 +69,9 @@ def _deliver(gapless: Gapless, home: Path, events: int, times: int, threads: int
     web.gapless = lambda: gapless  # type: ignore[assignment]
     app = flask.Flask(web.__name__)
     deliveries: list[tuple[str, Mapping[str, Any]]] = [
-        (name, {"game_date": day.isoformat(), "status": "success"}) for day in days for name in FUNCTIONS
+        (name, {"game_date": day.isoformat(), "status": "success"})
+        for day in days
+        for name in FUNCTIONS
         for _ in range(times // len(FUNCTIONS))
     ]
     random.Random(7).shuffle(deliveries)
@@ -111,7 +113,8 @@ def _faults(gapless: Gapless, days: list[date]) -> list[str]:
     table = quoted(ledger.table(gapless.pipeline.ledger, "attempts"))
     twice = gapless.warehouse.rows(
         f"SELECT processor_name, target_date, COUNT(*) AS n FROM {table} WHERE target_date IS NOT NULL "
-        "GROUP BY processor_name, target_date HAVING COUNT(*) > 1", purpose="bench",
+        "GROUP BY processor_name, target_date HAVING COUNT(*) > 1",
+        purpose="bench",
     ).rows
     found = [f"{name} {day} was claimed {n} times" for name, day, n in twice]
     scope = replace(gapless.everything(), first=days[0], last=days[-1], explicit=True)
@@ -129,12 +132,15 @@ def _faults(gapless: Gapless, days: list[date]) -> list[str]:
 def _sell(gapless: Gapless, days: list[date]) -> None:
     rows = [
         {"id": f"{day:%y%m%d}-{b}{n}", "day": day, "branch": b, "cents": 1000 + 7 * day.day + n}
-        for day in days for b in "ABC" for n in range(2)
+        for day in days
+        for b in "ABC"
+        for n in range(2)
     ]
     gapless.warehouse.execute(
         "INSERT INTO `shop_raw.orders` (order_id, order_day, branch, amount_cents, processed_at) "
         "SELECT o.id, o.day, o.branch, o.cents, @now FROM UNNEST(@rows) AS o",
-        {"rows": rows, "now": gapless.clock()}, purpose="bench",
+        {"rows": rows, "now": gapless.clock()},
+        purpose="bench",
     )
 
 

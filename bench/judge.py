@@ -42,7 +42,11 @@ def figures() -> dict[tuple[str, int], dict[str, float]]:
     for kind, days in CASES:
         answer = subprocess.run(
             [sys.executable, "-m", "bench.judge", kind, str(days)],
-            check=True, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         found[kind, days] = json.loads(answer.stdout)
     return found
@@ -61,11 +65,15 @@ def measure(kind: str, days: int) -> dict[str, float]:
     for number, name in enumerate(names):
         level = number // WIDTH
         above = names[(level - 1) * WIDTH : level * WIDTH] if level else []
-        declared[name] = {"run": "sql" if above else "none"} | ({
-            "expect": {"keys_of": above[0]},
-            # three upstreams, with windows of 0, 60 and 120 days
-            "upstream": {other: {"own_day": True, "lookback_days": 60 * i} for i, other in enumerate(above[:3])},
-        } if above else {})
+        declared[name] = {"run": "sql" if above else "none"} | (
+            {
+                "expect": {"keys_of": above[0]},
+                # three upstreams, with windows of 0, 60 and 120 days
+                "upstream": {other: {"own_day": True, "lookback_days": 60 * i} for i, other in enumerate(above[:3])},
+            }
+            if above
+            else {}
+        )
     pipeline = declare(declared)
     now = datetime.combine(FIRST + timedelta(days=days), datetime.min.time(), UTC)
     changed = int(now.timestamp() * 1e6) - days
@@ -78,7 +86,8 @@ def measure(kind: str, days: int) -> dict[str, float]:
             inputs = [had ^ totals[i + 1] ^ totals[max(i - edge.lookback_days, 0)] for i, had in enumerate(inputs)]
         every = 2 if kind != "all complete" and p.upstream else 0
         columns[p.name] = [
-            Seen(10, 0) if every and i % every
+            Seen(10, 0)
+            if every and i % every
             else Seen(10, 10, 10, version=chance.getrandbits(60), inputs=inputs[i], changed_at=changed + i)
             for i in range(days)
         ]
@@ -91,8 +100,13 @@ def measure(kind: str, days: int) -> dict[str, float]:
     planned = plan(pipeline, judgement, observation.ledger, policy, now)
     done = time.perf_counter()
     return {
-        "s": done - start, "judge s": judged - start, "plan s": done - judged, "MB": peak_mb(),
-        "MB before": rested, "to run": planned.size, "gaps": len(judgement.gaps),
+        "s": done - start,
+        "judge s": judged - start,
+        "plan s": done - judged,
+        "MB": peak_mb(),
+        "MB before": rested,
+        "to run": planned.size,
+        "gaps": len(judgement.gaps),
     }
 
 
