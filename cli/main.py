@@ -20,6 +20,7 @@ COMMANDS = {
     "apply": "cli.apply",
     "backfill": "cli.backfill",
     "explain": "cli.explain",
+    "validate": "cli.validate",
     "ack": "cli.ack",
     "cleanup": "cli.cleanup",
     "restore": "cli.restore",
