@@ -21,6 +21,8 @@ COMMANDS = {
     "backfill": "cli.backfill",
     "explain": "cli.explain",
     "validate": "cli.validate",
+    "report": "cli.report",
+    "history": "cli.history",
     "ack": "cli.ack",
     "cleanup": "cli.cleanup",
     "restore": "cli.restore",

@@ -119,10 +119,10 @@ def newest_between(counts: Mapping[date, int], first: date, last: date) -> int |
     return counts[max(days)] if days else None
 
 
-def direction(before: float | None, after: float | None, *, more_is_better: bool) -> str:
-    """An arrow in words: better, worse or level; where one side is unknown, that."""
+def direction(before: float | None, after: float | None, *, more_is_better: bool) -> str | None:
+    """An arrow in words: better, worse or level; which side is unknown, or None for both."""
     if before is None or after is None:
-        return "nothing to compare with" if before is None and after is not None else "nothing lately"
+        return "nothing before" if after is not None else "nothing lately" if before is not None else None
     if abs(after - before) < 0.05:
         return "→ level"
     up = after > before

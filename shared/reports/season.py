@@ -28,7 +28,7 @@ class Season:
     unfinished: int  # units of past dates that the calendar does not call over
     layers: Mapping[int, Coverage]  # by phase
     health: Mapping[str, Counter[Verdict]]  # by processor
-    filled: Mapping[str, int]  # dates with rows, of the sources of which nothing is expected
+    filled: Mapping[str, int]  # of these dates, the ones with rows, for sources of which nothing is expected
 
 
 def label_of(opening: date, last: date) -> str:
@@ -68,17 +68,17 @@ def _season(
 ) -> Season | None:
     phases = phases_of(pipeline, look)
     health = {name: Counter(v for _, v, _ in judged(look, name, days)) for names in phases.values() for name in names}
-    filled = {
-        name: sum(seen.rows > 0 for _, _, seen in judged(look, name, days))
-        for name in health
-        if not pipeline.processors[name].expect
-    }
     first = look.judgement.first
     today = (civil_today(pipeline, look.at) - first).days
     entries = [(i, day) for i in days if (day := look.observation.calendar[i]) and day.scheduled]
     played = [i for i, day in entries if day.final]
     if not entries:  # no calendar, or nothing in it: what the tables hold and lack has to do
         played = sorted({i for name in health for i, _, seen in judged(look, name, days) if seen.expected or seen.rows})
+    filled = {
+        name: sum(seen.rows > 0 for _, _, seen in judged(look, name, played))
+        for name in health
+        if not pipeline.processors[name].expect
+    }
     eventful = [i for i, _ in entries] or played
     if opening is None and not eventful and not any(_has_work(counts) for counts in health.values()):
         return None

@@ -497,12 +497,12 @@ def test_a_range_is_cut_in_two_and_each_half_has_its_outcomes() -> None:
         (100, 4, False, "↓ better"),
         (4, 100, False, "↑ worse"),
         (99.99, 100.0, True, "→ level"),
-        (None, 5.0, True, "nothing to compare with"),
+        (None, 5.0, True, "nothing before"),
         (5.0, None, True, "nothing lately"),
-        (None, None, True, "nothing lately"),
+        (None, None, True, None),
     ],
 )
 def test_a_trend_is_an_arrow_with_a_word(
-    before: float | None, after: float | None, more_is_better: bool, words: str
+    before: float | None, after: float | None, more_is_better: bool, words: str | None
 ) -> None:
     assert direction(before, after, more_is_better=more_is_better) == words
