@@ -20,7 +20,7 @@ from cli.options import open_gapless, print_json, where, words
 from shared.catalogue import DEFAULT_FILE, Catalogue, load_catalogue
 from shared.doctor import DEPLOYED_PATHS
 from shared.doctor.addresses import read_addresses
-from shared.doctor.declared import Declared, declared_topics
+from shared.doctor.declared import Declared, declared_datasets, declared_topics
 from shared.doctor.diagnosis import findings, unchecked
 from shared.doctor.facts import Grants, Job, NotChecked, NotThere, Running, Subscription, Table, observe
 from shared.doctor.finding import AREAS, Finding, ranked
@@ -66,16 +66,19 @@ def command(
         "" if on_cloud else "http://$PUBSUB_EMULATOR_HOST",
     )
     observed = observe(deployment)
-    found, missed = ranked(findings(declared, observed)), unchecked(observed)
+    told, missed = ranked(findings(declared, observed)), unchecked(observed)
+    found = [finding for finding in told if finding.severity != "note"]
     if as_json:
+        notes = [finding for finding in told if finding.severity == "note"]
         print_json({
             "ok": not found and not any(each.failed for each in missed.values()),
             "project": settings.project,
             "findings": [dataclasses.asdict(finding) for finding in found],
+            "notes": [dataclasses.asdict(finding) for finding in notes],
             "not_checked": [{"what": what, "why": each.why, "failed": each.failed} for what, each in missed.items()],
         })  # fmt: skip
     else:
-        _show(Console(), found, missed)
+        _show(Console(), told, missed)
     sys.exit(1 if found else 4 if any(each.failed for each in missed.values()) else 0)
 
 
@@ -93,11 +96,16 @@ class Look:
     def project(self) -> str:
         return self.gapless.settings.project
 
+    def datasets(self) -> frozenset[str]:
+        from shared.gcp import BigQueryAdmin  # Google's libraries take most of a second
+
+        return BigQueryAdmin(self.gapless.settings).datasets(declared_datasets(self.gapless.pipeline))
+
     def tables(self) -> Mapping[str, Table]:
         return warehouse_tables(self.gapless.warehouse, self.gapless.pipeline, keeps_clustering=self.on_cloud)
 
     def topics(self) -> frozenset[str]:
-        from shared.gcp import PubSubAdmin  # Google's libraries take most of a second
+        from shared.gcp import PubSubAdmin
 
         self._needs_pubsub()
         return PubSubAdmin(self.project).topics()
@@ -121,9 +129,7 @@ class Look:
         from shared.gcp import CloudAdmin
 
         if self.addresses:
-            return {
-                name: Running(name, url, anonymous=_status(url)) for name, url in self.addresses.items()
-            }
+            return {name: Running(name, url, anonymous=_status(url)) for name, url in self.addresses.items()}
         self._needs_cloud("nothing is deployed: name where functions run with --urls or --base-url")
         found = CloudAdmin(self.project).functions()
         return {
@@ -136,8 +142,13 @@ class Look:
 
         self._needs_cloud("emulators know no permissions")
         names = sorted({d for f in self.catalogue.functions.values() for d in (*f.reads, *f.writes)})
-        readers, writers = CloudAdmin(self.project).datasets(names)
-        return Grants(PubSubAdmin(self.project).publishers(declared_topics(self.catalogue)), readers, writers)
+        cloud = CloudAdmin(self.project)
+        readers, writers = cloud.datasets(names)
+        publishers = PubSubAdmin(self.project).publishers(declared_topics(self.catalogue))
+        try:
+            return Grants(publishers, readers, writers, cloud.roles())
+        except CannotObserve as error:
+            return Grants(publishers, readers, writers, NotChecked(str(error)))
 
     def channels(self) -> Mapping[str, str | NotChecked]:
         from shared.gcp import CloudAdmin
@@ -210,12 +221,13 @@ def _ask(request: urllib.request.Request) -> int:
         return 0
 
 
-def _show(console: Console, found: Sequence[Finding], missed: Mapping[str, NotChecked]) -> None:
-    colours = {"error": "red", "warning": "yellow"}
-    for finding in found:
+def _show(console: Console, told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> None:
+    colours = {"error": "red", "warning": "yellow", "note": "cyan"}
+    for finding in told:
         severity = (f"{finding.severity:7}", colours[finding.severity])
         console.print(Text.assemble(severity, f"  {finding.area}: {finding.what}"), soft_wrap=True)
-        console.print(Text(f"         fix: {finding.fix}"), soft_wrap=True)
+        console.print(Text(f"         {'do' if finding.severity == 'note' else 'fix'}: {finding.fix}"), soft_wrap=True)
+    found = [finding for finding in told if finding.severity != "note"]
     clean = [area for area in AREAS if area not in missed and not any(f.area == area for f in found)]
     if clean:
         console.print(Text.assemble(("ok", "green"), f"       {', '.join(clean)}"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import Timeout
 
-from shared.doctor.facts import COMMIT_VARIABLE, Job, Running, Subscription
+from shared.doctor.facts import COMMIT_VARIABLE, Capacity, Job, Running, Subscription
 from shared.errors import BadInput, CannotObserve, ClaimLost, GaplessError, StillRunning, TransientFailure
 from shared.pipeline import Processor
 from shared.ports import Answer, Bus, Param
@@ -229,6 +230,29 @@ class PubSubBus:
 
 
 @dataclass(frozen=True)
+class BigQueryAdmin:
+    """Which datasets there are, in the cloud or in an emulator."""
+
+    settings: Settings
+
+    def datasets(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of these datasets that are there."""
+
+        def call() -> frozenset[str]:
+            client = BigQueryWarehouse._connect(self.settings)
+            found = set()
+            for name in names:
+                try:
+                    client.get_dataset(name, **_patience())
+                except api.NotFound:
+                    continue
+                found.add(name)
+            return frozenset(found)
+
+        return _asked("BigQuery", "bigquery.datasets.get", call)
+
+
+@dataclass(frozen=True)
 class PubSubAdmin:
     """What there is of Pub/Sub in a project; the client reads `PUBSUB_EMULATOR_HOST` itself."""
 
@@ -291,9 +315,7 @@ class SchedulerAdmin:
             return {
                 _last(job.name): _job(job)
                 for region in self.regions
-                for job in client.list_jobs(
-                    parent=f"projects/{self.project}/locations/{region}", **_patience()
-                )
+                for job in client.list_jobs(parent=f"projects/{self.project}/locations/{region}", **_patience())
                 if job.http_target.uri
             }
 
@@ -334,6 +356,15 @@ class CloudAdmin:
             readers[name] = frozenset(_member(entry) for entry in access if entry.get("role") in _READS | _WRITES)
         return readers, writers
 
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Who has which role on the whole project, as IAM members by role; conditions are not looked at."""
+        url = f"https://cloudresourcemanager.googleapis.com/v3/projects/{self.project}:getIamPolicy"
+        policy = self._request("POST", url, body={"options": {"requestedPolicyVersion": 3}})
+        found: dict[str, set[str]] = {}
+        for binding in policy.get("bindings", []):
+            found.setdefault(binding.get("role", ""), set()).update(binding.get("members", ()))
+        return {role: frozenset(members) for role, members in found.items()}
+
     def channels(self) -> dict[str, str]:
         """What is wrong with each notification channel of Cloud Monitoring; nothing where it is in order."""
         url = f"https://monitoring.googleapis.com/v3/projects/{self.project}/notificationChannels"
@@ -363,6 +394,7 @@ class CloudAdmin:
             environment=environment,
             secrets=frozenset(secret["key"] for secret in config.get("secretEnvironmentVariables") or ()),
             internal=config.get("ingressSettings", "ALLOW_ALL") != "ALLOW_ALL",
+            capacity=_capacity(config),
         )
 
     def _invokers(self, service: str) -> frozenset[str] | None:
@@ -387,8 +419,13 @@ class CloudAdmin:
                 return found
 
     def _get(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return self._request("GET", url, params=params)
+
+    def _request(
+        self, method: str, url: str, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         def call() -> dict[str, Any]:
-            answer = self._session.get(url, params=params, timeout=ADMIN_SECONDS)
+            answer = self._session.request(method, url, params=params, json=body, timeout=ADMIN_SECONDS)
             if answer.status_code != 200:
                 raise api.from_http_response(answer)  # type: ignore[no-untyped-call]
             return dict(answer.json())
@@ -412,6 +449,27 @@ _READS = frozenset({"READER", "roles/bigquery.dataViewer"})
 _WRITES = frozenset({"WRITER", "OWNER", "roles/bigquery.dataEditor", "roles/bigquery.dataOwner"})
 
 
+def _capacity(config: Mapping[str, Any]) -> Capacity:
+    """What a function's instances have; what is not said is Google's default."""
+    memory = _quantity(config.get("availableMemory") or "256Mi")
+    return Capacity(
+        memory_mb=round(memory / 2**20) if memory is not None else None,
+        cpu=_quantity(config.get("availableCpu") or ""),
+        concurrency=int(config.get("maxInstanceRequestConcurrency") or 1),
+        min_instances=int(config.get("minInstanceCount") or 0),
+        max_instances=int(config["maxInstanceCount"]) if config.get("maxInstanceCount") else None,
+    )
+
+
+_UNITS = {"": 1, "m": 0.001, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def _quantity(text: str) -> float | None:
+    """A number as Kubernetes writes it, such as 512Mi or 583m; None where there is none."""
+    match = re.fullmatch(r"([0-9.]+)(|m|k|M|G|Ki|Mi|Gi)", text)
+    return float(match[1]) * _UNITS[match[2]] if match else None
+
+
 def _subscription(seen: Any) -> Subscription:
     push, ttl = seen.push_config, seen.expiration_policy.ttl
     return Subscription(
@@ -423,7 +481,15 @@ def _subscription(seen: Any) -> Subscription:
         dead_letter=_last(seen.dead_letter_policy.dead_letter_topic),
         # A policy without a time never expires; without a policy it is Pub/Sub's default of 31 days.
         expires_days=None if seen.expiration_policy and not ttl else (ttl or timedelta(days=31)) / timedelta(days=1),
+        retry_seconds=_delays(seen.retry_policy) if "retry_policy" in seen else None,
+        attempts=seen.dead_letter_policy.max_delivery_attempts,
     )
+
+
+def _delays(policy: Any) -> tuple[float, float]:
+    """The least and the most seconds between two deliveries; what is not said is Pub/Sub's default."""
+    least, most = policy.minimum_backoff, policy.maximum_backoff
+    return (10.0 if least is None else least.total_seconds(), 600.0 if most is None else most.total_seconds())
 
 
 def _job(seen: Any) -> Job:

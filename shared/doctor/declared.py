@@ -11,6 +11,21 @@ from shared.doctor.facts import Column, Table
 from shared.pipeline import Pipeline
 from shared.statements import create_table
 
+# The only role of the project that a function's account has, as in terraform/accounts.tf.
+PROJECT_ROLE = "roles/bigquery.jobUser"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a message is pushed to a function, as in terraform/subscriptions.tf."""
+
+    ack_seconds: int = 600  # also how long a push may take
+    retry_seconds: tuple[int, int] = (10, 600)  # least and most
+    attempts: int = 20  # then it is a dead letter
+
+
+DELIVERY = Delivery()
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -29,6 +44,12 @@ def declared_tables(pipeline: Pipeline) -> dict[str, Table]:
     for name, columns in ledger.TABLES.items():
         found[ledger.table(pipeline.ledger, name)] = parse_table(f"({columns}")
     return found
+
+
+def declared_datasets(pipeline: Pipeline) -> list[str]:
+    """Every dataset with a table or view of the pipeline, and the one for what is staged."""
+    names = {name.partition(".")[0] for name in (*declared_tables(pipeline), *pipeline.views.values())}
+    return sorted(names | {pipeline.staging})
 
 
 def parse_table(statement: str) -> Table:

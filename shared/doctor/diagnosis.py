@@ -14,7 +14,7 @@ def findings(declared: Declared, observed: Observed) -> list[Finding]:
     running = {} if isinstance(observed.functions, NotChecked) else dict(observed.functions)
     found: list[Finding] = []
     if not isinstance(observed.tables, NotChecked):
-        found += tables.check(declared, observed.tables)
+        found += tables.check(declared, observed.tables, observed.datasets)
     if not isinstance(observed.topics, NotChecked):
         found += messaging.check_topics(declared, observed.topics)
     if not isinstance(observed.subscriptions, NotChecked):
@@ -27,6 +27,8 @@ def findings(declared: Declared, observed: Observed) -> list[Finding]:
         found += permissions.check_callers(declared, observed, running)
         if not isinstance(observed.grants, NotChecked):
             found += permissions.check_grants(declared, observed.grants, running)
+            if not isinstance(observed.grants.project, NotChecked):
+                found += permissions.check_project(declared, observed.grants.project, running)
     if not isinstance(observed.channels, NotChecked):
         found += [
             Finding("channels", f"{name}: {wrong}", "error", "make it anew, and add its address to the secret "
@@ -47,6 +49,10 @@ def unchecked(observed: Observed) -> dict[str, NotChecked]:
     found = {name: seen for name, seen in areas.items() if isinstance(seen, NotChecked)}
     if not isinstance(observed.tables, NotChecked) and any(t.clustered_by is None for t in observed.tables.values()):
         found["tables: clustering"] = NotChecked("the emulator does not keep it", failed=False)
+    if not isinstance(observed.tables, NotChecked) and isinstance(observed.datasets, NotChecked):
+        found["tables: datasets"] = observed.datasets
+    if not isinstance(iam, NotChecked) and isinstance(iam.project, NotChecked):
+        found["iam: roles on the whole project"] = iam.project
     if not isinstance(observed.channels, NotChecked):
         found |= {f"channels: {name}": s for name, s in observed.channels.items() if isinstance(s, NotChecked)}
     if isinstance(observed.functions, NotChecked):

@@ -27,6 +27,18 @@ class Table:
     columns: Mapping[str, Column]
     partitioned_by: str = ""
     clustered_by: tuple[str, ...] | None = ()
+    rows: int | None = None  # None where nobody counted
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an instance of a function has, None where that is not told, and how many there may be."""
+
+    memory_mb: int | None
+    cpu: float | None
+    concurrency: int
+    min_instances: int
+    max_instances: int | None  # None: no limit of its own
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Running:
     secrets: frozenset[str] = frozenset()
     internal: bool = False  # not reached from outside its network, whoever calls
     anonymous: int | None = None
+    capacity: Capacity | None = None  # None where nothing can tell
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class Subscription:
     ack_seconds: int = 10
     dead_letter: str = ""
     expires_days: float | None = None
+    retry_seconds: tuple[float, float] | None = None  # least and most; None: delivered again at once
+    attempts: int = 0  # deliveries before a message is a dead letter
 
 
 @dataclass(frozen=True)
@@ -75,12 +90,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class NotChecked:
+    """An area that nobody looked at, and why; `failed` says that it should have been possible."""
+
+    why: str
+    failed: bool = True
+
+
+@dataclass(frozen=True)
 class Grants:
-    """Who may do what, as IAM members: publish to a topic, read a dataset, write it."""
+    """Who may do what, as IAM members: publish to a topic, read a dataset, write it; and who has which role on all."""
 
     publishers: Mapping[str, frozenset[str]]
     readers: Mapping[str, frozenset[str]]
     writers: Mapping[str, frozenset[str]]
+    project: Mapping[str, frozenset[str]] | NotChecked  # by role; of folders and organisations nothing is known
 
 
 class NotThere(Exception):
@@ -90,6 +114,7 @@ class NotThere(Exception):
 class Deployment(Protocol):
     """What is deployed. A method raises `NotThere` where it has no business, `CannotObserve` where it failed."""
 
+    def datasets(self) -> frozenset[str]: ...
     def tables(self) -> Mapping[str, Table]: ...
     def topics(self) -> frozenset[str]: ...
     def subscriptions(self) -> Mapping[str, Subscription]: ...
@@ -106,17 +131,10 @@ class Deployment(Protocol):
 
 
 @dataclass(frozen=True)
-class NotChecked:
-    """An area that nobody looked at, and why; `failed` says that it should have been possible."""
-
-    why: str
-    failed: bool = True
-
-
-@dataclass(frozen=True)
 class Observed:
     """Everything that was looked at, each area from one moment."""
 
+    datasets: frozenset[str] | NotChecked
     tables: Mapping[str, Table] | NotChecked
     topics: frozenset[str] | NotChecked
     subscriptions: Mapping[str, Subscription] | NotChecked
@@ -137,6 +155,7 @@ def observe(deployment: Deployment) -> Observed:
         commits = sorted({in_git(f.commit) for f in functions.values() if f.commit and in_git(f.commit) != "unknown"})
         behind = _looked(lambda: {commit: deployment.behind(commit) for commit in commits})
     return Observed(
+        _looked(deployment.datasets),
         _looked(deployment.tables),
         _looked(deployment.topics),
         _looked(deployment.subscriptions),

@@ -16,10 +16,11 @@ class Finding:
 
     area: str
     what: str
-    severity: Literal["error", "warning"]  # error: work fails or is lost; warning: it costs, or will fail one day
+    # error: work fails or is lost; warning: it costs, or will fail one day; note: nothing is wrong, and it is told
+    severity: Literal["error", "warning", "note"]
     fix: str
 
 
 def ranked(found: Iterable[Finding]) -> list[Finding]:
-    """Errors first, then by area in the order of `AREAS`."""
-    return sorted(found, key=lambda f: (f.severity != "error", AREAS.index(f.area)))
+    """Errors first, notes last, then by area in the order of `AREAS`."""
+    return sorted(found, key=lambda f: (("error", "warning", "note").index(f.severity), AREAS.index(f.area)))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from shared.catalogue import Function
 from shared.doctor.addresses import is_local
 from shared.doctor.declared import Declared
-from shared.doctor.facts import COMMIT_VARIABLE, Running, in_git, short
+from shared.doctor.facts import COMMIT_VARIABLE, Capacity, Running, in_git, short
 from shared.doctor.finding import APPLY, Finding
+
+_NEARLY = 0.92  # 512M and 512Mi, or 1G and 1Gi, are one size in two spellings
 
 
 def check(declared: Declared, running: Mapping[str, Running]) -> Iterator[Finding]:
@@ -41,7 +44,28 @@ def check(declared: Declared, running: Mapping[str, Running]) -> Iterator[Findin
                     "functions", f"{service} does not get its secret {', '.join(empty)}", "warning",
                     "add a version, name it in filled_secrets (terraform/README.md), then: " + APPLY,
                 )  # fmt: skip
+        if state.capacity:
+            yield from _capacity(service, state.capacity, wanted)
         yield from _answers(service, state)
+
+
+def _capacity(service: str, has: Capacity, wanted: Function) -> Iterator[Finding]:
+    """What its instances have, and how many of them there may be."""
+    memory = wanted.memory_mb if has.memory_mb is None else has.memory_mb
+    told = f"{service} has {memory} MB of memory, declared are {wanted.memory_mb} MB"
+    if memory < _NEARLY * wanted.memory_mb:
+        yield Finding("functions", f"{told}: a large batch is killed", "error", APPLY)
+    elif wanted.memory_mb < _NEARLY * memory:
+        yield Finding("functions", told, "warning", APPLY)
+    for what, live, declared in (
+        ("CPUs", wanted.cpu if has.cpu is None else has.cpu, wanted.cpu),
+        ("calls at a time in one instance", has.concurrency, wanted.concurrency),
+        ("instances at the least", has.min_instances, wanted.min_instances),
+        ("instances at the most", has.max_instances, wanted.max_instances),
+    ):
+        if live != declared:
+            there = "no limit" if live is None else f"{live:g}"
+            yield Finding("functions", f"{service}: {what}: {there}, declared is {declared}", "warning", APPLY)
 
 
 def _answers(service: str, state: Running) -> Iterator[Finding]:

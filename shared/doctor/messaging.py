@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from shared.catalogue import Function
 from shared.doctor.addresses import canonical, is_local, is_named_for, owners, place_of
-from shared.doctor.declared import Declared, declared_topics
+from shared.doctor.declared import DELIVERY, Declared, declared_topics
 from shared.doctor.facts import Running, Subscription
 from shared.doctor.finding import APPLY, Finding
 from shared.messages import DEAD_LETTER_TOPIC
@@ -49,33 +51,22 @@ def check_subscriptions(
                 if not astray:
                     yield Finding(
                         "subscriptions", f"nothing delivers {topic} to {function.name}", "error",
-                        _subscribe(declared, topic, function.name, place.url),
+                        _subscribe(declared, f"{function.name.replace('_', '-')}.{topic}", topic, place.url),
                     )  # fmt: skip
     if running:
         yield from _strays(declared, seen, owner)
     if not any(s.topic == DEAD_LETTER_TOPIC for s in seen.values()):
         yield Finding(
             "subscriptions", f"nothing keeps what is sent to {DEAD_LETTER_TOPIC}: dead letters are lost", "error",
-            _subscribe(declared, DEAD_LETTER_TOPIC, "", ""),
+            _subscribe(declared, DEAD_LETTER_TOPIC, DEAD_LETTER_TOPIC, ""),
         )  # fmt: skip
 
 
 def _subscription(
     declared: Declared, name: str, seen: Subscription, function: Function, place: Running
 ) -> Iterator[Finding]:
+    yield from _retries(declared, name, seen, function, place)
     update = f"gcloud pubsub subscriptions update {name} --project={declared.project}"
-    least = max(function.timeout_seconds, place.timeout_seconds)
-    if seen.ack_seconds <= least:
-        yield Finding(
-            "subscriptions", f"{name} delivers again after {seen.ack_seconds} s, while {function.name} may take "
-            f"{least} s: the same message would be worked on twice", "error", f"{update} --ack-deadline=600",
-        )  # fmt: skip
-    if seen.dead_letter != DEAD_LETTER_TOPIC:
-        there = f"to {seen.dead_letter}" if seen.dead_letter else "nowhere"
-        yield Finding(
-            "subscriptions", f"{name} sends what cannot be delivered {there}, declared is {DEAD_LETTER_TOPIC}",
-            "warning", f"{update} --dead-letter-topic={DEAD_LETTER_TOPIC} --max-delivery-attempts=20",
-        )  # fmt: skip
     if seen.expires_days is not None and not is_local(place.url):
         yield Finding(
             "subscriptions", f"{name} is deleted after {seen.expires_days:g} days without messages, as in summer",
@@ -87,6 +78,50 @@ def _subscription(
             f"{place.url}", "error",
             f"{update} --push-endpoint={place.url} --push-auth-token-audience={place.url} "
             f"--push-auth-service-account={seen.account or 'ACCOUNT'}",
+        )  # fmt: skip
+
+
+def _retries(
+    declared: Declared, name: str, seen: Subscription, function: Function, place: Running
+) -> Iterator[Finding]:
+    """When a message is delivered again, and when it is set aside."""
+
+    def mend(flags: str) -> str:
+        if declared.emulator:  # which takes no such change
+            again = _subscribe(declared, name, seen.topic, seen.endpoint)
+            return f"{_delete_subscription(declared, name)}; {again}"
+        return f"gcloud pubsub subscriptions update {name} --project={declared.project} {flags}"
+
+    wanted, longest = DELIVERY, max(function.timeout_seconds, place.timeout_seconds)
+    if seen.ack_seconds <= longest:
+        yield Finding(
+            "subscriptions", f"{name} delivers again after {seen.ack_seconds} s, while {function.name} may take "
+            f"{longest} s: the same message would be worked on twice; declared are {wanted.ack_seconds} s", "error",
+            mend(f"--ack-deadline={wanted.ack_seconds}"),
+        )  # fmt: skip
+    elif seen.ack_seconds != wanted.ack_seconds:
+        yield Finding(
+            "subscriptions", f"{name} waits {seen.ack_seconds} s for an answer, declared are {wanted.ack_seconds} s",
+            "warning", mend(f"--ack-deadline={wanted.ack_seconds}"),
+        )  # fmt: skip
+    least, most = wanted.retry_seconds
+    if seen.retry_seconds != wanted.retry_seconds:
+        has = "at once" if seen.retry_seconds is None else "after {:g} to {:g} s".format(*seen.retry_seconds)
+        yield Finding(
+            "subscriptions", f"{name} delivers again {has} when {function.name} fails, declared is after {least} to "
+            f"{most} s", "warning", mend(f"--min-retry-delay={least}s --max-retry-delay={most}s"),
+        )  # fmt: skip
+    set_aside = mend(f"--dead-letter-topic={DEAD_LETTER_TOPIC} --max-delivery-attempts={wanted.attempts}")
+    if seen.dead_letter != DEAD_LETTER_TOPIC:
+        there = f"to {seen.dead_letter}" if seen.dead_letter else "nowhere"
+        yield Finding(
+            "subscriptions", f"{name} sends what cannot be delivered {there}, declared is {DEAD_LETTER_TOPIC}",
+            "warning", set_aside,
+        )  # fmt: skip
+    elif seen.attempts != wanted.attempts:
+        yield Finding(
+            "subscriptions", f"{name} sets a message aside after {seen.attempts} deliveries, declared are "
+            f"{wanted.attempts}", "warning", set_aside,
         )  # fmt: skip
 
 
@@ -120,14 +155,24 @@ def _repoint(declared: Declared, name: str, url: str) -> str:
     return APPLY
 
 
-def _subscribe(declared: Declared, topic: str, function: str, url: str) -> str:
+def _subscribe(declared: Declared, name: str, topic: str, url: str) -> str:
     if not declared.emulator:
         return APPLY
-    push = f', "ackDeadlineSeconds": 600, "pushConfig": {{"pushEndpoint": "{url}"}}' if url else ""
-    name = f"{function.replace('_', '-')}.{topic}" if function else topic
+    topics = f"projects/{declared.project}/topics"
+    body: dict[str, Any] = {"topic": f"{topics}/{topic}"}
+    if url:
+        least, most = DELIVERY.retry_seconds
+        body |= {
+            "ackDeadlineSeconds": DELIVERY.ack_seconds,
+            "retryPolicy": {"minimumBackoff": f"{least}s", "maximumBackoff": f"{most}s"},
+            "deadLetterPolicy": {
+                "deadLetterTopic": f"{topics}/{DEAD_LETTER_TOPIC}", "maxDeliveryAttempts": DELIVERY.attempts,
+            },
+            "pushConfig": {"pushEndpoint": url},
+        }  # fmt: skip
     return (
         f"curl -X PUT {declared.emulator}/v1/projects/{declared.project}/subscriptions/{name} "
-        f"""-H 'Content-Type: application/json' -d '{{"topic": "projects/{declared.project}/topics/{topic}"{push}}}'"""
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'"
     )
 
 

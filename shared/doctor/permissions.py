@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from shared.doctor.addresses import canonical, is_local, owners
-from shared.doctor.declared import Declared
+from shared.doctor.declared import PROJECT_ROLE, Declared
 from shared.doctor.facts import Grants, NotChecked, Observed, Running
 from shared.doctor.finding import APPLY, Finding
 
+_RUNS_JOBS = frozenset({
+    PROJECT_ROLE, "roles/bigquery.user", "roles/bigquery.admin", "roles/viewer", "roles/editor", "roles/owner",
+})  # fmt: skip
 _PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 
@@ -65,3 +68,29 @@ def check_grants(declared: Declared, grants: Grants, running: Mapping[str, Runni
             if lacking:
                 who = f"{service} ({state.account})"
                 yield Finding("iam", f"{who} may not {verb} {', '.join(lacking)}", "error", APPLY)
+
+
+def check_project(
+    declared: Declared, roles: Mapping[str, frozenset[str]], running: Mapping[str, Running]
+) -> Iterator[Finding]:
+    """Whether each function's account has on the project as a whole what is declared, and nothing more."""
+    services: dict[str, list[str]] = {}
+    for service, state in sorted(running.items()):
+        if state.account and state.function in declared.catalogue.functions:
+            services.setdefault(state.account, []).append(service)
+    for account, names in services.items():
+        member = f"serviceAccount:{account}"
+        has = sorted(role for role, members in roles.items() if member in members)
+        if not _RUNS_JOBS & set(has):
+            yield Finding(
+                "iam", f"{', '.join(names)} ({account}) may not run statements: declared is {PROJECT_ROLE} on the "
+                f"project, the account has {', '.join(has) or 'no role there'}", "error", APPLY,
+            )  # fmt: skip
+        for role in has:
+            if role != PROJECT_ROLE:
+                yield Finding(
+                    "iam", f"{account}, as which {', '.join(names)} runs, has {role} on the whole project; declared "
+                    f"is {PROJECT_ROLE} there, and the rest beside each resource", "warning",
+                    f"{APPLY}, then: gcloud projects remove-iam-policy-binding {declared.project} --member={member} "
+                    f"--role={role} --all",
+                )  # fmt: skip

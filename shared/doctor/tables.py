@@ -1,20 +1,23 @@
-"""Tables and views: whether they are there, with the declared columns, partitions and clusters."""
+"""Datasets, tables and views: whether they are there, with the declared columns, partitions and clusters, and rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from shared.doctor.declared import Declared, declared_tables
-from shared.doctor.facts import Column, Table
-from shared.doctor.finding import Finding
+from shared import ledger
+from shared.doctor.declared import Declared, declared_datasets, declared_tables
+from shared.doctor.facts import Column, NotChecked, Table
+from shared.doctor.finding import APPLY, Finding
 from shared.pipeline import Pipeline
 from shared.ports import Warehouse
+from shared.statements import quoted
 
 
 def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clustering: bool) -> dict[str, Table]:
     """The tables and views of every dataset that the pipeline declares."""
     found: dict[str, Table] = {}
-    for dataset in sorted({name.split(".")[0] for name in [*declared_tables(pipeline), *pipeline.views.values()]}):
+    for dataset in declared_datasets(pipeline):
         if not warehouse.tables(dataset):
             continue  # INFORMATION_SCHEMA of a dataset that does not exist is an error
         rows = warehouse.rows(
@@ -31,20 +34,85 @@ def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clusteri
                 next((row[1] for row in own if row[4] == "YES"), ""),
                 tuple(column for _, column in clustered) if keeps_clustering else None,
             )
-    return found
+    return found | {name: replace(found[name], rows=n) for name, n in _counted(warehouse, pipeline, found).items()}
 
 
-def check(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Finding]:
-    """Every difference of tables and views."""
+def _counted(warehouse: Warehouse, pipeline: Pipeline, seen: Mapping[str, Table]) -> dict[str, int]:
+    """The rows of processors' tables and of the log of claims, which BigQuery tells without reading them."""
+    # The condition is for tables that take no statement without one on their partitions.
+    conditions = {
+        p.table: f"{p.date_column} >= DATE '0001-01-01'"
+        for p in pipeline.processors.values()
+        if p.table in seen and seen[p.table].columns.get(p.date_column, Column("")).type == "DATE"
+    }
+    claims = ledger.table(pipeline.ledger, "attempts")
+    if claims in seen:
+        conditions[claims] = "TRUE"
+    parts = [
+        f"SELECT '{name}' AS name, COUNT(*) AS n FROM {quoted(name)} WHERE {condition}"
+        for name, condition in conditions.items()
+    ]
+    return dict(warehouse.rows("\nUNION ALL\n".join(parts), purpose="doctor").rows) if parts else {}
+
+
+def check(declared: Declared, seen: Mapping[str, Table], datasets: frozenset[str] | NotChecked) -> Iterator[Finding]:
+    """Every difference of datasets, tables and views; a dataset without any is one, not one for each table."""
     create = f"gapless init{declared.place}"
-    for name, wanted in declared_tables(declared.pipeline).items():
+    tables, views = declared_tables(declared.pipeline), list(declared.pipeline.views.values())
+    bare: set[str] = set()
+    but = ""
+    if not isinstance(datasets, NotChecked):
+        bare = set(declared_datasets(declared.pipeline)) - {_dataset_of(name) for name in seen}
+        but = ", its dataset does"
+        for dataset in sorted(bare):
+            own = [name for name in (*tables, *views) if _dataset_of(name) == dataset]
+            yield from _bare(declared, dataset, own, there=dataset in datasets)
+    for name, wanted in tables.items():
         if name in seen:
             yield from _table(name, wanted, seen[name], altering=not declared.emulator)
-        else:
-            yield Finding("tables", f"{name} does not exist", "error", create)
-    for name in declared.pipeline.views.values():
-        if name not in seen:
-            yield Finding("tables", f"the view {name} does not exist", "error", create)
+        elif _dataset_of(name) not in bare:
+            yield Finding("tables", f"{name} does not exist{but}", "error", create)
+    for name in views:
+        if name not in seen and _dataset_of(name) not in bare:
+            yield Finding("tables", f"the view {name} does not exist{but}", "error", create)
+    yield from _empty(declared, seen)
+
+
+def _bare(declared: Declared, dataset: str, own: Sequence[str], *, there: bool) -> Iterator[Finding]:
+    """A dataset in which nothing is; that is as it should be where nothing is declared but what is staged."""
+    create = f"gapless init{declared.place}"
+    names = ", ".join(name.partition(".")[2] for name in own)
+    if not there:
+        lost = f"declared are in it {names}" if own else "no repair can be staged"
+        fix = create if declared.emulator else f"{APPLY}, then: {create}"
+        yield Finding("tables", f"the dataset {dataset} does not exist; {lost}", "error", fix)
+    elif own:
+        yield Finding(
+            "tables", f"the dataset {dataset} is there, and nothing in it; declared are {names}", "error", create
+        )
+
+
+def _dataset_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _empty(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Finding]:
+    """Tables that are there and hold nothing. Before the first load that is as it should be."""
+    claims = ledger.table(declared.pipeline.ledger, "attempts")
+    if claims in seen and seen[claims].rows == 0:
+        yield Finding("tables", f"{claims} is there and empty: without its first row nothing can be claimed", "error",
+                      f"gapless init{declared.place}")  # fmt: skip
+    # a table about the days to come is empty all summer
+    lasting = [p for p in declared.pipeline.processors.values() if p.applies_to != "upcoming" and p.table in seen]
+    empty = [p for p in lasting if seen[p.table].rows == 0]
+    load = f"gapless load FILES{declared.place}"
+    if empty and len(empty) == len(lasting):
+        yield Finding("tables", f"all {len(empty)} tables of processors are there and empty: nothing was loaded yet",
+                      "note", load)  # fmt: skip
+        return
+    for processor in empty:
+        yield Finding("tables", f"{processor.table} is there and empty, others have rows", "note",
+                      load if processor.run == "none" else f"gapless scan{declared.place}")  # fmt: skip
 
 
 def _table(name: str, wanted: Table, there: Table, *, altering: bool) -> Iterator[Finding]:

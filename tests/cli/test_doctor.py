@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_tables_as_declared_are_fine_and_what_is_not_there_is_not_called_fine(ru
     result = run()
     assert (result.code, result.err) == (0, "")
     text = plain(result.out)
-    assert text.startswith("ok tables ")
+    assert " ok tables not checked: " in text
     for area in ("topics", "subscriptions", "schedules", "functions", "commit", "iam", "channels"):
         assert f"not checked: {area}: " in text
     assert "not checked: tables: clustering: the emulator does not keep it" in text
@@ -80,6 +81,7 @@ def test_as_json(run: Callable[..., Result]) -> None:
     result = run("--json")
     told = json.loads(result.out)
     assert (result.code, told["ok"], told["findings"]) == (0, True, [])
+    assert {note["severity"] for note in told["notes"]} == {"note"}
     assert {each["what"] for each in told["not_checked"]} >= {"topics", "functions", "iam", "channels"}
     assert not any(each["failed"] for each in told["not_checked"])
 
@@ -91,12 +93,61 @@ def test_a_missing_table_is_found_and_its_fix_mends_it(
     result = run("--json")
     assert result.code == 1
     assert [(f["area"], f["severity"], f["what"]) for f in findings(result)] == [
-        ("tables", "error", f"{REVENUE} does not exist")
+        ("tables", "error", f"{REVENUE} does not exist, its dataset does")
     ]
     fix = findings(result)[0]["fix"]
     assert fix == f"gapless init --home {chain.home}"
     assert gapless(*fix.split()[1:]).code == 0
     assert run().code == 0
+
+
+def test_before_the_first_load_empty_tables_are_a_note_and_no_finding(
+    run: Callable[..., Result], chain: Shop
+) -> None:
+    result = run()
+    assert result.code == 0
+    text = plain(result.out)
+    assert "note tables: all 4 tables of processors are there and empty: nothing was loaded yet" in text
+    assert f"do: gapless load FILES --home {chain.home}" in text
+    assert "findings" not in text
+    chain.sell(date(2024, 2, 1), date(2024, 2, 1))
+    notes = json.loads(run("--json").out)["notes"]
+    assert [(note["what"], note["fix"].split(" --")[0]) for note in notes] == [
+        (f"{name} is there and empty, others have rows", "gapless scan")
+        for name in ("shop_mart.revenue", "shop_mart.forecast", "shop_mart.standing")
+    ]
+
+
+def test_a_ledger_without_its_first_row_is_found_and_its_fix_mends_it(
+    run: Callable[..., Result], gapless: Callable[..., Result], chain: Shop
+) -> None:
+    """As Terraform leaves it."""
+    chain.run(f"DELETE FROM {chain.ledger_table('attempts')} WHERE TRUE")
+    result = run("--json")
+    assert result.code == 1
+    (found,) = findings(result)
+    assert (found["severity"], "without its first row nothing can be claimed" in found["what"]) == ("error", True)
+    assert gapless(*found["fix"].split()[1:]).code == 0
+    assert run().code == 0
+
+
+def test_a_table_whose_date_is_no_date_is_found_and_not_counted(run: Callable[..., Result], chain: Shop) -> None:
+    chain.gapless.warehouse.drop(REVENUE)
+    try:
+        chain.run(f"CREATE TABLE `{REVENUE}` (day STRING)")
+        result = run("--json")
+        assert result.code == 1
+        assert f"{REVENUE}.day is STRING, declared is DATE" in {f["what"] for f in findings(result)}
+    finally:
+        chain.gapless.warehouse.drop(REVENUE)
+        chain.gapless.create()
+
+
+def test_a_dataset_that_is_not_there_is_told_from_one_that_is(chain: Shop) -> None:
+    from shared.gcp import BigQueryAdmin
+
+    admin = BigQueryAdmin(chain.gapless.settings)
+    assert admin.datasets(["shop_raw", "shop_nowhere", "shop_mart"]) == {"shop_raw", "shop_mart"}
 
 
 def remade(chain: Shop, types: dict[str, str | None]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
+from json import dumps
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import scheduler_v1
 
 from shared import gcp
-from shared.doctor.facts import Job, Running
+from shared.doctor.facts import Capacity, Job, Running
 from shared.errors import CannotObserve
 from shared.gcp import CloudAdmin, SchedulerAdmin
 
@@ -32,6 +32,8 @@ def function(name: str, **changes: Any) -> dict[str, Any]:
             "service": f"projects/p/locations/us-central1/services/{service}",
             "uri": f"https://{service}-x1y2-uc.a.run.app",
             "timeoutSeconds": 540,
+            "availableMemory": "1Gi", "availableCpu": "1", "maxInstanceCount": 10, "minInstanceCount": 1,
+            "maxInstanceRequestConcurrency": 1,
             "serviceAccountEmail": f"{service}@p.iam.gserviceaccount.com",
             "environmentVariables": {"GAPLESS_COMMIT": "abc"},
             "secretEnvironmentVariables": [{"key": "GAPLESS_SLACK_WEBHOOK", "secret": "s", "version": "latest"}],
@@ -46,15 +48,18 @@ class Answers:
     def __init__(self, documents: Mapping[str, Any]) -> None:
         self.documents = documents
 
-    def get(self, url: str, params: Mapping[str, str] | None = None, timeout: float = 0) -> requests.Response:
+    def request(
+        self, method: str, url: str, params: Mapping[str, str] | None = None, json: Any = None, timeout: float = 0
+    ) -> requests.Response:
         assert timeout > 0
+        assert (method == "POST") == (json is not None)
         document = self.documents.get(url.removeprefix("https://"), 404)
         if isinstance(document, list):
             document = document[int((params or {}).get("pageToken") or 0)]
         answer = requests.Response()
-        answer.request = requests.Request("GET", url).prepare()
+        answer.request = requests.Request(method, url).prepare()
         answer.status_code = document if isinstance(document, int) else 200
-        answer._content = json.dumps({} if isinstance(document, int) else document).encode()
+        answer._content = dumps({} if isinstance(document, int) else document).encode()
         answer.headers["Content-Type"] = "application/json"
         return answer
 
@@ -88,6 +93,7 @@ def test_functions_are_read_from_all_pages_with_their_callers_and_others_are_lef
         timeout_seconds=540,
         environment={"GAPLESS_COMMIT": "abc"},
         secrets=frozenset({"GAPLESS_SLACK_WEBHOOK"}),
+        capacity=Capacity(1024, 1.0, 1, 1, 10),
     )
     assert seen["gapless-gap-detector"].active is False
     assert seen["gapless-gap-detector"].invokers is None, "not readable is not nobody"
@@ -101,6 +107,27 @@ def test_a_function_without_callers_is_not_one_whose_callers_cannot_be_read() ->
     }
     seen = admin(documents).functions()["gapless-run-processor"]
     assert (seen.invokers, seen.commit) == (frozenset(), "")
+    assert seen.capacity == Capacity(256, None, 1, 0, None), "Google's defaults, and a processor that it does not name"
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("512Mi", 512 * 2**20), ("512M", 512e6), ("2Gi", 2 * 2**30), ("268435456", 2**28), ("0.583", 0.583),
+    ("583m", 0.583), ("", None), ("much", None),
+])  # fmt: skip
+def test_a_quantity_is_read_in_every_spelling(text: str, number: float | None) -> None:
+    assert gcp._quantity(text) == (number if number is None else pytest.approx(number))
+
+
+def test_roles_of_the_whole_project() -> None:
+    url = "cloudresourcemanager.googleapis.com/v3/projects/p:getIamPolicy"
+    robot = "serviceAccount:a@p.iam.gserviceaccount.com"
+    found = admin({url: {"bindings": [
+        {"role": "roles/editor", "members": [robot]}, {"role": "roles/viewer", "members": ["user:a@b.c"]},
+        {"role": "roles/viewer", "members": [robot], "condition": {"title": "sometimes"}},
+    ]}}).roles()  # fmt: skip
+    assert found == {"roles/editor": {robot}, "roles/viewer": {"user:a@b.c", robot}}
+    with pytest.raises(CannotObserve, match="no permission"):
+        admin({url: 403}).roles()
 
 
 @pytest.mark.parametrize(("answer", "sentence"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,9 +10,18 @@ from typing import Any
 import pytest
 
 from shared.catalogue import load_catalogue
-from shared.doctor.declared import Declared, declared_tables, declared_topics, parse_table
+from shared.doctor.declared import (
+    DELIVERY,
+    PROJECT_ROLE,
+    Declared,
+    declared_datasets,
+    declared_tables,
+    declared_topics,
+    parse_table,
+)
 from shared.doctor.diagnosis import findings, unchecked
 from shared.doctor.facts import (
+    Capacity,
     Column,
     Grants,
     Job,
@@ -28,6 +38,7 @@ from shared.errors import CannotObserve
 from shared.ledger import TABLES
 from shared.messages import DEAD_LETTER_TOPIC
 from shared.pipeline import load_pipeline
+from tests.conftest import ROOT
 
 CATALOGUE, PIPELINE = load_catalogue(), load_pipeline()
 DECLARED = Declared(CATALOGUE, PIPELINE, "nba-props", " --project nba-props")
@@ -35,7 +46,7 @@ COMMIT = "a" * 40
 PUSH, CLOCK = "push@nba-props.iam.gserviceaccount.com", "clock@nba-props.iam.gserviceaccount.com"
 FUNCTION, SERVICE = "phase2_to_phase3", "gapless-phase2-to-phase3"
 SUBSCRIPTION = f"{SERVICE}.nba-phase2-raw-complete"
-TABLE = "nba_analytics.player_game_summary"
+TABLE, RAW = "nba_analytics.player_game_summary", "nba_raw.nbac_schedule"
 
 
 def url(name: str) -> str:
@@ -44,6 +55,10 @@ def url(name: str) -> str:
 
 def account(name: str) -> str:
     return f"{name.replace('_', '-')}@nba-props.iam.gserviceaccount.com"
+
+
+def of_dataset(name: str) -> list[str]:
+    return [table for table in (*declared_tables(PIPELINE), *PIPELINE.views.values()) if table.startswith(f"{name}.")]
 
 
 def healthy() -> Observed:
@@ -58,10 +73,11 @@ def healthy() -> Observed:
         functions[service] = Running(
             name, url(name), COMMIT, account(name), frozenset({f"serviceAccount:{PUSH}", f"serviceAccount:{CLOCK}"}),
             True, f.timeout_seconds, {"GAPLESS_COMMIT": COMMIT, **f.environment}, frozenset(f.secrets), 403,
+            capacity=Capacity(f.memory_mb, f.cpu, f.concurrency, f.min_instances, f.max_instances),
         )  # fmt: skip
         for topic in f.topics:
             subscriptions[f"{service}.{topic}"] = Subscription(
-                topic, url(name), url(name), PUSH, 600, DEAD_LETTER_TOPIC, None
+                topic, url(name), url(name), PUSH, 600, DEAD_LETTER_TOPIC, None, (10.0, 600.0), 20
             )
         for key, s in f.schedules.items():
             schedules[f"{service}-{key}"] = Job(s.cron, s.zone, url(name), "POST", s.body, url(name), CLOCK)
@@ -74,9 +90,11 @@ def healthy() -> Observed:
     frozen: list[Mapping[str, frozenset[str]]] = [
         {name: frozenset(members) for name, members in holders.items()} for holders in (publishers, readers, writers)
     ]
+    tables = {name: replace(seen, rows=7) for name, seen in tables.items()}
+    project = {PROJECT_ROLE: frozenset(f"serviceAccount:{account(name)}" for name in CATALOGUE.functions)}
     return Observed(
-        tables, frozenset(declared_topics(CATALOGUE)), subscriptions, schedules, functions, Grants(*frozen),
-        {"slack": ""}, {COMMIT: 0},
+        frozenset(declared_datasets(PIPELINE)), tables, frozenset(declared_topics(CATALOGUE)), subscriptions, schedules,
+        functions, Grants(*frozen, project), {"slack": ""}, {COMMIT: 0},
     )  # fmt: skip
 
 
@@ -107,6 +125,26 @@ def added(seen: Observed, area: str, **things: Any) -> Observed:
     return replace(seen, **{area: {**getattr(seen, area), **things}})
 
 
+def roles(seen: Observed, **members: str) -> Observed:
+    """More roles on the project, each without its `roles/`, a dot as an underscore."""
+    assert not isinstance(seen.grants, NotChecked)
+    assert not isinstance(seen.grants.project, NotChecked)
+    more = {f"roles/{role.replace('_', '.')}": frozenset({member}) for role, member in members.items()}
+    return replace(seen, grants=replace(seen.grants, project={**seen.grants.project, **more}))
+
+
+def sized(seen: Observed, **changes: Any) -> Observed:
+    assert not isinstance(seen.functions, NotChecked)
+    capacity = seen.functions[SERVICE].capacity
+    assert capacity
+    return changed(seen, "functions", SERVICE, capacity=replace(capacity, **changes))
+
+
+def emptied(seen: Observed, *names: str) -> Observed:
+    assert not isinstance(seen.tables, NotChecked)
+    return replace(seen, tables={k: replace(v, rows=0) if k in names else v for k, v in seen.tables.items()})
+
+
 def granted(seen: Observed, kind: str, name: str, members: frozenset[str]) -> Observed:
     assert not isinstance(seen.grants, NotChecked)
     return replace(seen, grants=replace(seen.grants, **{kind: {**getattr(seen.grants, kind), name: members}}))
@@ -124,8 +162,35 @@ SCAN = f"{SERVICE}-scan"
 CASES: dict[str, tuple[Change, str, str, str, str]] = {
     # change, area, severity, what is said, what is in the fix
     "a table is missing": (
-        lambda s: without(s, "tables", TABLE), "tables", "error", f"{TABLE} does not exist",
+        lambda s: without(s, "tables", TABLE), "tables", "error", f"{TABLE} does not exist, its dataset does",
         "gapless init --project nba-props",
+    ),
+    "a dataset is missing": (
+        lambda s: without(without(s, "datasets", "nba_analytics"), "tables", *of_dataset("nba_analytics")), "tables",
+        "error", "the dataset nba_analytics does not exist; declared are in it player_game_summary, ",
+        "terraform -chdir=terraform apply, then: gapless init --project nba-props",
+    ),
+    "a dataset is there and bare": (
+        lambda s: without(s, "tables", *of_dataset("nba_analytics")), "tables", "error",
+        "the dataset nba_analytics is there, and nothing in it; declared are player_game_summary, ", "gapless init",
+    ),
+    "the place for what is staged is missing": (
+        lambda s: without(s, "datasets", PIPELINE.staging), "tables", "error",
+        f"the dataset {PIPELINE.staging} does not exist; no repair can be staged", "terraform",
+    ),
+    "the ledger has no first row": (
+        lambda s: emptied(s, f"{PIPELINE.ledger}.attempts"), "tables", "error",
+        "attempts is there and empty: without its first row nothing can be claimed", "gapless init --project nba-props",
+    ),
+    "nothing was loaded yet": (
+        lambda s: emptied(s, *(p.table for p in PIPELINE.processors.values())), "tables", "note",
+        "tables of processors are there and empty: nothing was loaded yet", "gapless load FILES --project nba-props",
+    ),
+    "a raw table is empty": (
+        lambda s: emptied(s, RAW), "tables", "note", f"{RAW} is there and empty, others have rows", "gapless load",
+    ),
+    "a derived table is empty": (
+        lambda s: emptied(s, TABLE), "tables", "note", f"{TABLE} is there and empty, others have rows", "gapless scan",
     ),
     "a view is missing": (
         lambda s: without(s, "tables", "nba_processing.processing_metadata"), "tables", "error",
@@ -187,6 +252,25 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
     "a message is delivered again while it is worked on": (
         lambda s: changed(s, "subscriptions", SUBSCRIPTION, ack_seconds=10), "subscriptions", "error",
         "delivers again after 10 s, while phase2_to_phase3 may take 540 s", "--ack-deadline=600",
+    ),
+    "a shorter wait for an answer that is long enough": (
+        lambda s: changed(s, "subscriptions", SUBSCRIPTION, ack_seconds=560), "subscriptions", "warning",
+        f"{SUBSCRIPTION} waits 560 s for an answer, declared are 600 s",
+        f"gcloud pubsub subscriptions update {SUBSCRIPTION} --project=nba-props --ack-deadline=600",
+    ),
+    "no retry policy": (
+        lambda s: changed(s, "subscriptions", SUBSCRIPTION, retry_seconds=None), "subscriptions", "warning",
+        f"{SUBSCRIPTION} delivers again at once when {FUNCTION} fails, declared is after 10 to 600 s",
+        f"update {SUBSCRIPTION} --project=nba-props --min-retry-delay=10s --max-retry-delay=600s",
+    ),
+    "another retry policy": (
+        lambda s: changed(s, "subscriptions", SUBSCRIPTION, retry_seconds=(0.5, 60.0)), "subscriptions", "warning",
+        "delivers again after 0.5 to 60 s when", "--min-retry-delay=10s --max-retry-delay=600s",
+    ),
+    "dead letters too soon": (
+        lambda s: changed(s, "subscriptions", SUBSCRIPTION, attempts=5), "subscriptions", "warning",
+        f"{SUBSCRIPTION} sets a message aside after 5 deliveries, declared are 20",
+        "--dead-letter-topic=gapless-dead-letter --max-delivery-attempts=20",
     ),
     "no dead letters": (
         lambda s: changed(s, "subscriptions", SUBSCRIPTION, dead_letter=""), "subscriptions", "warning",
@@ -256,6 +340,29 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
         lambda s: changed(s, "functions", SERVICE, timeout_seconds=60), "functions", "error",
         "may take 60 s, declared is 540 s", "terraform",
     ),
+    "too little memory": (
+        lambda s: sized(s, memory_mb=256), "functions", "error",
+        f"{SERVICE} has 256 MB of memory, declared are 512 MB: a large batch is killed", "terraform",
+    ),
+    "too much memory": (
+        lambda s: sized(s, memory_mb=2048), "functions", "warning",
+        f"{SERVICE} has 2048 MB of memory, declared are 512 MB", "terraform",
+    ),
+    "another processor": (
+        lambda s: sized(s, cpu=0.583), "functions", "warning", "CPUs: 0.583, declared is 1", "terraform",
+    ),
+    "several calls in one instance": (
+        lambda s: sized(s, concurrency=80), "functions", "warning",
+        "calls at a time in one instance: 80, declared is 1", "terraform",
+    ),
+    "instances that wait": (
+        lambda s: sized(s, min_instances=1), "functions", "warning", "instances at the least: 1, declared is 0",
+        "terraform",
+    ),
+    "instances without a limit": (
+        lambda s: sized(s, max_instances=None), "functions", "warning",
+        "instances at the most: no limit, declared is 5", "terraform",
+    ),
     "a lost secret": (
         lambda s: changed(s, "functions", "gapless-gap-detector", secrets=frozenset()), "functions", "warning",
         "does not get its secret GAPLESS_SLACK_WEBHOOK", "filled_secrets",
@@ -284,6 +391,22 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
         lambda s: granted(s, "publishers", "nba-grading-complete", frozenset()), "iam", "error",
         "may not publish to the topic nba-grading-complete", "terraform",
     ),
+    "an account that may do everything": (
+        lambda s: roles(s, editor=f"serviceAccount:{account(FUNCTION)}"), "iam", "warning",
+        f"{account(FUNCTION)}, as which {SERVICE} runs, has roles/editor on the whole project; declared is "
+        "roles/bigquery.jobUser there",
+        f"gcloud projects remove-iam-policy-binding nba-props --member=serviceAccount:{account(FUNCTION)} "
+        "--role=roles/editor --all",
+    ),
+    "an account that may do everything in BigQuery": (
+        lambda s: roles(s, bigquery_admin=f"serviceAccount:{account(FUNCTION)}"), "iam", "warning",
+        "has roles/bigquery.admin on the whole project", "--role=roles/bigquery.admin",
+    ),
+    "an account that may run nothing": (
+        lambda s: roles(s, bigquery_jobUser=f"serviceAccount:{account(FUNCTION)}"), "iam", "error",
+        f"may not run statements: declared is {PROJECT_ROLE} on the project, the account has no role there",
+        "terraform",
+    ),
     "a deployment behind": (
         lambda s: replace(s, behind={COMMIT: 3}), "commit", "warning",
         f"{SERVICE} runs aaaaaaaaaaaa, 3 commits behind this checkout", "deploy.bundle",
@@ -301,10 +424,10 @@ def test_a_difference_is_found_with_its_fix(name: str) -> None:
     found = findings(DECLARED, change(healthy()))
     assert found
     matching = [f for f in found if what in f.what]
-    assert len(matching) == 1 or name == "a deployment behind", found
+    several = {"a deployment behind", "an account that may run nothing"}  # for every function; for all but one
+    assert len(matching) == 1 or name in several, found
     assert (matching[0].area, matching[0].severity) == (area, severity)
     assert fix in matching[0].fix
-    several = {"a deployment behind"}  # every function runs that commit
     assert len(found) == 1 or name in several, found
 
 
@@ -329,6 +452,48 @@ def test_a_commit_that_is_not_the_others_or_none(commit: str, what: str) -> None
     found = findings(DECLARED, changed(healthy(), "functions", SERVICE, commit=commit))
     assert any(what in f.what for f in found)
     assert {(f.area, f.severity) for f in found} == {("commit", "warning")}
+
+
+def test_an_account_of_several_functions_is_named_once_and_a_strangers_role_is_not_ours() -> None:
+    seen = changed(healthy(), "functions", SERVICE, account=account("run_processor"))
+    everybody = f"serviceAccount:{account('run_processor')}"
+    found = [f.what for f in findings(DECLARED, roles(seen, owner=everybody)) if "roles/owner" in f.what]
+    assert len(found) == 1
+    assert f"{SERVICE}, gapless-run-processor" in found[0]
+    assert findings(DECLARED, roles(healthy(), owner="user:a@example.org")) == []
+
+
+def test_a_size_in_another_spelling_and_one_that_is_not_told_are_no_differences() -> None:
+    """Google's console writes 512M for what Terraform calls 512Mi; which processor it chose is not always told."""
+    assert findings(DECLARED, sized(healthy(), memory_mb=488, cpu=None)) == []
+    assert findings(DECLARED, sized(healthy(), memory_mb=None)) == []
+
+
+def test_a_table_that_nobody_counted_and_one_of_the_days_to_come_are_not_called_empty() -> None:
+    upcoming = [p.table for p in PIPELINE.processors.values() if p.applies_to == "upcoming"]
+    assert upcoming
+    assert findings(DECLARED, emptied(healthy(), *upcoming)) == []
+    assert findings(DECLARED, with_table(healthy(), rows=None)) == []
+
+
+def test_where_datasets_cannot_be_looked_at_every_table_is_told_by_itself() -> None:
+    seen = replace(healthy(), datasets=NotChecked("no permission"))
+    assert findings(DECLARED, seen) == []
+    assert unchecked(seen) == {"tables: datasets": NotChecked("no permission")}
+    found = findings(DECLARED, without(seen, "tables", *of_dataset("nba_analytics")))
+    assert [f.what for f in found] == [f"{name} does not exist" for name in of_dataset("nba_analytics")]
+
+
+def test_the_declared_delivery_and_role_are_those_of_terraform() -> None:
+    text = (ROOT / "terraform" / "subscriptions.tf").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^ +(ack_deadline_seconds|m\w+_backoff|max_delivery_attempts) += \"?(\d+)", text, re.M))
+    least, most = DELIVERY.retry_seconds
+    assert {name: int(value) for name, value in told.items()} == {
+        "ack_deadline_seconds": DELIVERY.ack_seconds, "minimum_backoff": least, "maximum_backoff": most,
+        "max_delivery_attempts": DELIVERY.attempts,
+    }  # fmt: skip
+    accounts = (ROOT / "terraform" / "accounts.tf").read_text(encoding="utf-8")
+    assert re.findall(r"google_project_iam_member.*?role += \"([\w/.]+)\"", accounts, re.S) == [PROJECT_ROLE]
 
 
 def test_other_peoples_subscriptions_of_a_shared_topic_are_their_own_business() -> None:
@@ -377,13 +542,15 @@ def test_everything_that_is_observed_arrives() -> None:
     assert observe(Fake()) == healthy()
 
 
-@pytest.mark.parametrize("area", ["tables", "topics", "subscriptions", "schedules", "functions", "grants", "channels"])
+@pytest.mark.parametrize("area", [
+    "datasets", "tables", "topics", "subscriptions", "schedules", "functions", "grants", "channels",
+])  # fmt: skip
 @pytest.mark.parametrize("error", [CannotObserve("no permission"), NotThere("none here")])
 def test_what_cannot_be_looked_at_is_told_and_is_neither_a_finding_nor_fine(area: str, error: Exception) -> None:
     seen = observe(Fake(failing={area: error}))
     assert findings(DECLARED, seen) == []
     missed = unchecked(seen)
-    name = "iam" if area == "grants" else area
+    name = {"grants": "iam", "datasets": "tables: datasets"}.get(area, area)
     assert missed[name] == NotChecked(str(error), failed=isinstance(error, CannotObserve))
     if area == "functions":
         assert {"commit", "subscriptions: addresses", "schedules: addresses"} <= set(missed)
@@ -404,6 +571,10 @@ def test_parts_of_an_area_that_cannot_be_told_are_named() -> None:
     seen = replace(healthy(), channels={"slack": NotChecked("no permission"), "mail": ""})
     assert findings(DECLARED, seen) == []
     assert unchecked(seen) == {"channels: slack": NotChecked("no permission")}
+    assert not isinstance(seen.grants, NotChecked)
+    seen = replace(healthy(), grants=replace(seen.grants, project=NotChecked("no permission")))
+    assert findings(DECLARED, seen) == []
+    assert unchecked(seen) == {"iam: roles on the whole project": NotChecked("no permission")}
     seen = with_table(healthy(), clustered_by=None)
     assert findings(DECLARED, seen) == []
     assert list(unchecked(seen)) == ["tables: clustering"]
@@ -432,6 +603,8 @@ def test_a_statement_is_read_with_sizes_partitions_and_clusters() -> None:
 
 
 def test_errors_come_first() -> None:
-    found = [Finding("tables", "w", "warning", ""), Finding("channels", "e", "error", "")]
-    assert [f.what for f in ranked(found)] == ["e", "w"]
+    found = [Finding("tables", *rest, "") for rest in (("n", "note"), ("w", "warning"))] + [
+        Finding("channels", "e", "error", "")
+    ]
+    assert [f.what for f in ranked(found)] == ["e", "w", "n"]
     assert {f.area for change, *_ in CASES.values() for f in findings(DECLARED, change(healthy()))} == set(AREAS)
