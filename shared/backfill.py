@@ -146,7 +146,7 @@ def unready(pipeline: Pipeline, look: Look) -> dict[str, list[date]]:
     while waiting:
         target = waiting.pop()
         for name, edge in pipeline.processors[target.processor].upstream.items():
-            if pipeline.processors[name].optional:
+            if pipeline.processors[name].optional or edge.fallback:
                 continue
             for day in days_between(target.day - timedelta(days=edge.lookback_days), target.day):
                 read = Target(name, day)

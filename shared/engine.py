@@ -268,7 +268,7 @@ class Engine:
         """What the target reads and may not do without, if this run could not make it."""
         for name, edge in self.pipeline.processors[target.processor].upstream.items():
             broken = failed.get(name)
-            if not broken or self.pipeline.processors[name].optional:
+            if not broken or self.pipeline.processors[name].optional or edge.fallback:
                 continue
             for back in range(0 if edge.reads_own_day(historical) else 1, edge.lookback_days + 1):
                 if target.day - timedelta(days=back) in broken:

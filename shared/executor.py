@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from shared.errors import CannotObserve, GaplessError, StillRunning, Stopped
 from shared.messages import completion
-from shared.model import Batch, Cause, Claim, Outcome, Seen, Status, Target, Wanted
+from shared.model import Batch, Cause, Choice, Claim, Outcome, Seen, Status, Target, Wanted, below
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Bus, Dispatcher, LedgerBook, Observer, Workshop
 
@@ -46,15 +46,33 @@ def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
         return f"{seen.duplicates} rows repeat a key"
     if seen.extra and processor.restate != "never":
         return f"{seen.extra} keys are not expected on that date"
-    if gate and seen.covered < processor.gate_pct / 100 * seen.expected:
+    if gate and below(seen.covered, seen.expected, processor.gate_pct):
         return f"{share}, below the gate of {processor.gate_pct:g} %"
     return ""
 
 
 def cause(processor: Processor, seen: Seen) -> Cause:
     """The kind of what `fault` finds. Rows that are bad as well are still too few."""
-    short = seen.covered < processor.gate_pct / 100 * seen.expected
+    short = below(seen.covered, seen.expected, processor.gate_pct)
     return Cause.INCOMPLETE_COVERAGE if short else Cause.PROCESSING_ERROR
+
+
+def chosen(processor: Processor, seen: Seen, historical: bool) -> Choice | None:
+    """Which of two sources a target is made from, in words with both counts; None where it has one."""
+    if not processor.preferred or seen.preferred is None:
+        return None
+    name, edge = processor.preferred
+    there = f"{seen.preferred} of {seen.expected}"
+    share = f", {100 * seen.preferred / seen.expected:.1f} %" if seen.expected else ""
+    if not edge.reads_own_day(historical):
+        kind = "historical" if historical else "upcoming"
+        reason = f"{kind} date: {edge.fallback} is read, never {name} ({there}{share})"
+        return Choice(seen.preferred, False, reason)
+    lacks = below(seen.preferred, seen.expected, processor.gate_pct)
+    reason = f"{name} has {there}" + (f" ({share[2:]})" if share else "")
+    if lacks:
+        reason += f", below {processor.gate_pct:g} %: synthetic context from {edge.fallback}"
+    return Choice(seen.preferred, lacks, reason)
 
 
 @dataclass
@@ -190,7 +208,7 @@ class Executor:
             return [], {}
         measured = self.measure([w.target for w in wanted], today)
         outcomes = [
-            self._outcome(w, measured[w.target], errors.get(w.target), number, started, lifted) for w in wanted
+            self._outcome(w, measured[w.target], errors.get(w.target), number, started, lifted, today) for w in wanted
         ]
         self.ledger.record(outcomes, run_id)
         if self.announces:
@@ -219,7 +237,8 @@ class Executor:
         left = [w for w in claim.wanted if w.target not in taken]
         measured = self.measure([w.target for w in left], today) if left else {}
         outcomes = [
-            self._outcome(w, measured[w.target], errors[w.target], claim.number, started, frozenset()) for w in left
+            self._outcome(w, measured[w.target], errors[w.target], claim.number, started, frozenset(), today)
+            for w in left
         ]
         self.ledger.record(outcomes, run_id)
         return taken, outcomes, claim
@@ -272,7 +291,14 @@ class Executor:
         return [batch for batch, problem in zip(batches, results, strict=True) if problem is None]
 
     def _outcome(
-        self, wanted: Wanted, seen: Seen, known: Problem | None, claim: int, started: datetime, lifted: frozenset[str]
+        self,
+        wanted: Wanted,
+        seen: Seen,
+        known: Problem | None,
+        claim: int,
+        started: datetime,
+        lifted: frozenset[str],
+        today: date,
     ) -> Outcome:
         """What the table holds now decides; a known problem explains why it is not what was wanted."""
         processor = self.pipeline.processors[wanted.target.processor]
@@ -304,6 +330,7 @@ class Executor:
             True,
             ",".join(sorted(lifted)),
             (known.cause if known else cause(processor, seen)) if status in (Status.PARTIAL, Status.FAILED) else None,
+            None if status is Status.SKIPPED else chosen(processor, seen, wanted.target.day < today),
         )
 
     def _announce(self, outcomes: Sequence[Outcome], measured: Mapping[Target, Seen], run_id: str) -> None:

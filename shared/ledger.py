@@ -34,7 +34,7 @@ TABLES: dict[str, str] = {
   claim_number INT64 NOT NULL, phase INT64, expected_count INT64, actual_count INT64, completeness_pct FLOAT64,
   upstream_available BOOL, status STRING NOT NULL, data_source STRING, inputs_hash INT64, error_message STRING,
   checks_lifted STRING, started_at TIMESTAMP, processed_at TIMESTAMP NOT NULL,
-  failure_category STRING, permanent BOOL
+  failure_category STRING, permanent BOOL, upcoming_count INT64, upcoming_pct FLOAT64, source_reason STRING
 ) PARTITION BY analysis_date CLUSTER BY processor_name, status""",
     # one row per open gap and daily report
     "gap_history": """
@@ -68,7 +68,12 @@ TABLES: dict[str, str] = {
 }
 
 # What ledgers of earlier versions lack; `create` adds it.
-ADDED: dict[str, tuple[str, ...]] = {"backfill_date_outcomes": ("failure_category STRING", "permanent BOOL")}
+ADDED: dict[str, tuple[str, ...]] = {
+    "backfill_date_outcomes": (
+        "failure_category STRING", "permanent BOOL", "upcoming_count INT64", "upcoming_pct FLOAT64",
+        "source_reason STRING",
+    ),
+}  # fmt: skip
 
 # The views that people query, over the datasets' own names. A run that a person stopped before it came to a target has
 # left an outcome `skipped`: it ends the claim, and is neither an attempt nor a failure.
@@ -76,7 +81,8 @@ VIEWS: dict[str, str] = {
     "processing_metadata": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date, expected_count AS expected_players,
   actual_count AS actual_players, completeness_pct AS coverage_pct, data_source,
-  IF(status = 'complete', 'COMPLETE', 'INCOMPLETE') AS status, processed_at AS created_at
+  IF(status = 'complete', 'COMPLETE', 'INCOMPLETE') AS status, processed_at AS created_at,
+  upcoming_count, upcoming_pct, source_reason
 FROM {outcomes} WHERE status != 'skipped'""",
     "precompute_failures": """
 SELECT processor_name, backfill_run_id AS run_id, analysis_date,
@@ -330,7 +336,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
                 o.target.day.isoformat(), o.target.processor, o.claim, self.phases[o.target.processor], o.expected,
                 o.covered, round(o.coverage_pct, 2), o.upstream_available, str(o.status), o.data_source, str(o.inputs),
                 o.error, o.lifted, o.started_at.isoformat(), o.finished_at.isoformat(), o.cause,
-                o.permanent if o.cause else None,
+                o.permanent if o.cause else None, *_choice(o),
             )
             for o in outcomes
         ]  # fmt: skip
@@ -338,7 +344,8 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(self.dataset, "attempts"))} WHERE 
             "analysis_date DATE, processor_name STRING, claim_number INT64, phase INT64, expected_count INT64, "
             "actual_count INT64, completeness_pct FLOAT64, upstream_available BOOL, status STRING, data_source STRING, "
             "inputs_hash INT64, error_message STRING, checks_lifted STRING, started_at TIMESTAMP, "
-            "processed_at TIMESTAMP, failure_category STRING, permanent BOOL"
+            "processed_at TIMESTAMP, failure_category STRING, permanent BOOL, upcoming_count INT64, "
+            "upcoming_pct FLOAT64, source_reason STRING"
         )
         names = [column.split() for column in columns.split(", ")]
         values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
@@ -398,6 +405,14 @@ LEFT JOIN (
             {"words": json.dumps(rows), "withdrawn": withdrawn},
             purpose="acknowledge",
         )
+
+
+def _choice(o: Outcome) -> tuple[int | None, float | None, str | None]:
+    """What an outcome says of a choice between two sources, for its row."""
+    if not o.choice:
+        return None, None, None
+    share = round(100.0 * o.choice.covered / o.expected, 2) if o.expected else None
+    return o.choice.covered, share, o.choice.reason
 
 
 def create(warehouse: Warehouse, dataset: str, views: Mapping[str, str]) -> list[str]:

@@ -54,6 +54,11 @@ def gap_id(target: Target) -> str:
     return hashlib.sha256(f"{target.processor}/{target.day.isoformat()}".encode()).hexdigest()[:12]
 
 
+def below(covered: int, expected: int, pct: float) -> bool:
+    """Whether a share is below a threshold in percent. Multiplied, not divided: 99 of 110 is exactly 90 %."""
+    return 100 * covered < pct * expected
+
+
 class Seen(NamedTuple):
     """What one query saw of one target. Counts are rows or keys; times are microseconds since 1970, UTC."""
 
@@ -68,6 +73,7 @@ class Seen(NamedTuple):
     inputs: int | None = None  # fingerprint of what the rows were built from; None where rows disagree
     changed_at: int = 0  # when the newest row was published
     source: str = ""  # where the rows say that they come from; filled after a write
+    preferred: int | None = None  # of the expected keys, those of the upstream that has a fallback; likewise
 
     @property
     def coverage_pct(self) -> float:
@@ -315,6 +321,14 @@ class Cause(StrEnum):
     PERMANENT_ERROR = "PERMANENT_ERROR"  # SQL, schema, permission, configuration: somebody has to change something
 
 
+class Choice(NamedTuple):
+    """Which of two sources a target is made from, and why."""
+
+    covered: int  # of the expected keys, those that the preferred source has
+    fallback: bool  # it is for this date to be read, and has too few
+    reason: str
+
+
 class Outcome(NamedTuple):
     """What was measured after an attempt on a target."""
 
@@ -331,6 +345,7 @@ class Outcome(NamedTuple):
     upstream_available: bool = True
     lifted: str = ""  # which safety rules were lifted for this run
     cause: Cause | None = None  # of an outcome that is not complete; None where nothing was tried
+    choice: Choice | None = None  # of processors that read one of two sources
 
     @property
     def permanent(self) -> bool:

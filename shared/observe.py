@@ -19,6 +19,7 @@ from shared.statements import coverage, render
 
 EPOCH = date(1970, 1, 1)
 _TARGET = "expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source"
+_MEASURED = f"{_TARGET}, preferred"
 _NUMBERS = "abcdefghij"
 
 
@@ -34,7 +35,8 @@ def ancestors(pipeline: Pipeline, names: Iterable[str]) -> list[Processor]:
 def statement(pipeline: Pipeline, processors: Sequence[Processor], *, whole: bool = True) -> str:
     """The observing SELECT; with `whole` it brings the ledger and the calendar too.
 
-    Columns: kind, name, day, a to j (INT64), note. Parameters: @first, @last, @today.
+    Columns: kind, name, day, a to j (INT64), note, and without `whole` preferred (INT64). Parameters: @first, @last,
+    @today.
     """
     parts = [ledger.state(pipeline.ledger)] if whole else []
     if whole and pipeline.calendar:
@@ -45,12 +47,13 @@ def statement(pipeline: Pipeline, processors: Sequence[Processor], *, whole: boo
         )
     for p in processors:
         parts.append(
-            f"SELECT 'target', '{p.name}', day, {_TARGET} FROM (\n{coverage(pipeline, p, sources=not whole)}\n)"
+            f"SELECT 'target', '{p.name}', day, {_TARGET if whole else _MEASURED} FROM (\n"
+            f"{coverage(pipeline, p, sources=not whole)}\n)"
         )
     if not whole:
         names = ", ".join(f"CAST(NULL AS INT64) AS {name}" for name in _NUMBERS)
-        parts.insert(0, f"SELECT '' AS kind, '' AS name, CAST(NULL AS DATE) AS day, {names}, '' AS note LIMIT 0")
-        parts[0] = f"({parts[0]})"
+        head = f"SELECT '' AS kind, '' AS name, CAST(NULL AS DATE) AS day, {names}, '' AS note"
+        parts.insert(0, f"({head}, CAST(NULL AS INT64) AS preferred LIMIT 0)")
     return "\nUNION ALL\n".join(parts)
 
 
@@ -127,8 +130,10 @@ def parse(
 
 
 def _target(row: tuple[Any, ...]) -> Seen:
-    expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source = row[3:14]
-    return Seen(expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at or 0, source)
+    expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source, *more = row[3:]
+    return Seen(
+        expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at or 0, source, *more
+    )
 
 
 def _history(row: tuple[Any, ...]) -> History:

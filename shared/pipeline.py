@@ -7,7 +7,7 @@ processors fill or a threshold that makes no sense is an error that names the pr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -33,7 +33,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # plain http only on this machine: elsewhere an identity token would travel in the open
 _ENDPOINT = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/[\w./-]*)?")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.lookback)?\}")
+# {table}, {table.lookback}, and {table.lookback(30)}: 30 days, which the declared look-back has to reach
+PLACEHOLDER = re.compile(r"\{(?!gate_pct\})([a-z][a-z0-9_]*)(\.lookback(?:\(([1-9][0-9]*)\))?)?\}")
+GATE = "{gate_pct}"
+_INCLUDE = re.compile(r"^[ \t]*\{include ([a-z][a-z0-9_]*)\}[ \t]*$", re.MULTILINE)
 
 OwnDay = Literal["always", "never", "historical", "upcoming"]
 
@@ -83,6 +86,7 @@ class Upstream(_Strict):
     own_day: Annotated[OwnDay, BeforeValidator(_own_day)] = "never"
     lookback_days: int = Field(0, ge=0, le=4000)
     version: bool = True  # a change of its content makes the target stale
+    fallback: str | None = None  # the upstream that does instead where this one has too little; it blocks nothing then
 
     def reads_own_day(self, historical: bool) -> bool:
         """Whether the target's own date is read, for a date before today or not."""
@@ -152,6 +156,11 @@ class Processor(_Strict):
     def expect_on(self) -> tuple[str, ...]:
         """The columns by which expected and actual rows are matched."""
         return (self.expect.match_on if self.expect else None) or self.key
+
+    @property
+    def preferred(self) -> tuple[str, Upstream] | None:
+        """The upstream that has a fallback."""
+        return next(((name, edge) for name, edge in self.upstream.items() if edge.fallback), None)
 
     @property
     def row_hash(self) -> Literal["stored", "computed"]:
@@ -305,11 +314,11 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
             raise BadPipeline(f"{source}: views: {view}: '{name}' is not dataset.view")
     declared: dict[str, Processor] = {}
     for name, fields in file.processors.items():
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or f"{{{name}}}" == GATE:
             raise BadPipeline(f"{source}: processor '{name}': a name has lower-case letters, digits and '_'")
         defaults = {"name": name, "gate_pct": file.gate_pct, "warn_pct": file.warn_pct}
         declared[name] = _parse(Processor, {**defaults, **fields}, source, f"processor '{name}'")
-    texts = {p.stem: p.read_text(encoding="utf-8") for p in sorted(sql_folder.glob("*.sql"))}
+    texts = _texts(sql_folder)
     for processor in declared.values():
         if not file.calendar and (processor.bootstrap_days or processor.due == "after_games"):
             field = "bootstrap_days" if processor.bootstrap_days else "due"
@@ -334,6 +343,20 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         dict(file.views),
         _rules(file.consistency, declared, source),
     )
+
+
+def _texts(sql_folder: Path) -> dict[str, str]:
+    """The SQL files by name, each with the code of the parts that it includes: files whose names begin with `_`.
+
+    What cannot be included stays as it was written, for `_problems` to find.
+    """
+    texts = {p.stem: p.read_text(encoding="utf-8") for p in sorted(sql_folder.glob("*.sql"))}
+    parts = {name[1:]: _code(text).strip() for name, text in texts.items() if name.startswith("_")}
+
+    def part(match: re.Match[str]) -> str:
+        return parts.get(match[1], match[0])
+
+    return {name: _INCLUDE.sub(part, text) for name, text in texts.items() if not name.startswith("_")}
 
 
 def _parse(model: type[Any], fields: dict[str, Any], source: str, owner: str) -> Any:
@@ -389,6 +412,8 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
             found.append(("upstream", f"'{name}' is of phase {declared[name].phase}, later than its own {p.phase}"))
         elif edge.own_day == "never" and not edge.lookback_days:
             found.append(("upstream", f"'{name}' needs own_day or lookback_days: nothing of it is read"))
+        elif edge.fallback:
+            found += [("upstream", f"'{name}' {problem}") for problem in _fallback_problems(p, name, declared)]
     for kind, field, value in (("http", "endpoint", p.endpoint), ("pubsub", "run_topic", p.run_topic)):
         if (p.run == kind) != bool(value):
             found.append((field, f"needed with run: {kind}, and with nothing else"))
@@ -410,10 +435,36 @@ def _problems(p: Processor, declared: Mapping[str, Processor], texts: Mapping[st
         if file not in texts:
             found.append(("run" if file == p.name else "expect", f"there is no file {file}.sql in the sql folder"))
             continue
-        for used in sorted({match[1] for match in PLACEHOLDER.finditer(_code(texts[file]))}):
+        code = _code(texts[file])
+        for unknown in re.findall(r"\{include[^}]*\}", code):
+            field = "run" if file == p.name else "expect"
+            found.append((field, f"{file}.sql has {unknown}: it needs a line of its own, and a file _NAME.sql"))
+        for used, _, least in sorted({match.groups(default="") for match in PLACEHOLDER.finditer(code)}):
             if used not in p.upstream:
                 found.append(("upstream", f"{file}.sql reads '{used}', which is not among its upstream"))
+            elif least and int(least) > (declared_days := p.upstream[used].lookback_days):
+                found.append(
+                    ("upstream", f"{file}.sql reads {least} days of '{used}', and lookback_days is {declared_days}")
+                )
     return found
+
+
+def _fallback_problems(p: Processor, name: str, declared: Mapping[str, Processor]) -> Iterator[str]:
+    """What contradicts a fallback: the upstream is measured on the own day, by the keys that are expected of it."""
+    edge = p.upstream[name]
+    if edge.lookback_days:
+        yield "has a fallback, so it is read on the own day only, without lookback_days"
+    if edge.fallback == name or edge.fallback not in p.upstream:
+        yield f"has the fallback '{edge.fallback}', which is not another upstream"
+    if sum(1 for other in p.upstream.values() if other.fallback) > 1:
+        yield "has a fallback, and so has another: one can have it"
+    if not p.expect:
+        yield "has a fallback, and nothing is expected by which to measure it: expect is needed"
+    elif any(form.keys_of == name for form in p.expect.forms):
+        yield "has a fallback, and cannot be what is expected as well: it would be measured by itself"
+    lacking = [column for column in p.expect_on if column not in declared[name].columns]
+    if lacking:
+        yield f"has a fallback, and lacks the column '{lacking[0]}' by which it is measured"
 
 
 def _code(text: str) -> str:

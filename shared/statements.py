@@ -10,9 +10,10 @@ that a target reads, taken in the same statement, and so from the same snapshot,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from shared.pipeline import PLACEHOLDER, Column, Keys, Pipeline, Processor
+from shared.pipeline import GATE, PLACEHOLDER, Column, Keys, Pipeline, Processor
 
 
 def quoted(table: str) -> str:
@@ -20,16 +21,19 @@ def quoted(table: str) -> str:
 
 
 def render(pipeline: Pipeline, name: str, owner: Processor | None) -> str:
-    """A SQL file with its placeholders filled: `{table}` and `{table.lookback}` of the owner's upstream."""
+    """A SQL file with its placeholders filled: tables and look-backs of the owner's upstream, and the owner's gate."""
 
-    def fill(match: object) -> str:
-        name, lookback = match[1], match[2]  # type: ignore[index]
+    def fill(match: re.Match[str]) -> str:
+        name, lookback, days = match.groups()
         if lookback and owner:
-            return str(owner.upstream[name].lookback_days)
+            return days or str(owner.upstream[name].lookback_days)
         return quoted(pipeline.processor(name).table)
 
     lines = (line for line in pipeline.texts[name].splitlines() if line.strip() and not line.lstrip().startswith("--"))
-    return PLACEHOLDER.sub(fill, "\n".join(lines)).rstrip().rstrip(";")
+    text = "\n".join(lines)
+    if owner:
+        text = text.replace(GATE, f"{owner.gate_pct:g}")
+    return PLACEHOLDER.sub(fill, text).rstrip().rstrip(";")
 
 
 def row_hash(columns: Sequence[Column], alias: str = "") -> str:
@@ -100,9 +104,10 @@ def coverage(
 ) -> str:
     """What is expected and what is there, one row per date, by key intersection.
 
-    Columns: day, expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source. For
-    a published table `unfit` counts rows whose content is not what their hash says; for a staged one (`table` given)
-    the rows that break `required` or a declared range. Reads @first, @last, @today and, with `only_dates`, @dates.
+    Columns: day, expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source, and
+    with `sources` preferred: how many of the expected keys the upstream has that has a fallback. For a published table
+    `unfit` counts rows whose content is not what their hash says; for a staged one (`table` given) the rows that break
+    `required` or a declared range. Reads @first, @last, @today and, with `only_dates`, @dates.
     """
     staged = bool(table)
     on = p.expect_on
@@ -144,16 +149,27 @@ def coverage(
         "IF(MIN(least_inputs) = MAX(most_inputs) AND SUM(no_inputs) = 0, MIN(least_inputs), NULL) AS inputs, "
         "MAX(changed_at) AS changed_at, IFNULL(MAX(source), '') AS source"
     )
+    upstream = p.preferred[0] if sources and p.preferred else ""
+    if sources:
+        totals += ", COUNTIF(u.day IS NOT NULL) AS preferred" if upstream else ", CAST(NULL AS INT64) AS preferred"
     if wanted is None:
         sums = totals.format(extra="0")
         return f"SELECT day, COUNT(*) AS expected, COUNT(*) AS covered, {sums} FROM ({actual}) GROUP BY day"
     narrowed = " WHERE day IN UNNEST(@dates)" if only_dates else ""
     join = " AND ".join(f"w.{name} = h.{name}" for name in ("day", *on))
+    beside = ""
+    if upstream:
+        u = pipeline.processor(upstream)
+        beside = (
+            f"\nLEFT JOIN (SELECT DISTINCT {u.date_column} AS day, {', '.join(on)} FROM {quoted(u.table)} "
+            f"WHERE {u.date_column} BETWEEN @first AND @last) AS u ON "
+            + " AND ".join(f"u.{name} = w.{name}" for name in ("day", *on))
+        )
     return (
         "SELECT IFNULL(w.day, h.day) AS day, COUNTIF(w.day IS NOT NULL) AS expected, "
         "COUNTIF(w.day IS NOT NULL AND h.day IS NOT NULL) AS covered, "
         f"{totals.format(extra='COUNTIF(w.day IS NULL)')}\n"
-        f"FROM (SELECT * FROM (\n{wanted}\n){narrowed}) AS w\nFULL JOIN ({actual}) AS h ON {join}\nGROUP BY 1"
+        f"FROM (SELECT * FROM (\n{wanted}\n){narrowed}) AS w\nFULL JOIN ({actual}) AS h ON {join}{beside}\nGROUP BY 1"
     )
 
 

@@ -29,7 +29,7 @@ from shared.engine import Engine
 from shared.errors import BadPipeline, CannotObserve, ClaimLost, TransientFailure
 from shared.executor import Executor
 from shared.ledger import SqlLedger
-from shared.model import Acknowledged, Batch, Day, Observation, Policy, Scope, Seen, Target, days_between
+from shared.model import Acknowledged, Batch, Day, Observation, Policy, Scope, Seen, Target, below, days_between
 from shared.observe import EPOCH, ancestors, parse
 from shared.pipeline import Keys, Pipeline, Processor
 from shared.ports import Answer, Param
@@ -162,7 +162,10 @@ class World:
             return self._keys(part, day, today) if part else frozenset()
         if not form.keys_of:
             raise BadPipeline("a simulated processor expects the keys of another one")
-        return frozenset(row.key for row in self.rows(Target(form.keys_of, day)))
+        return self.keys(Target(form.keys_of, day))
+
+    def keys(self, target: Target) -> frozenset[str]:
+        return frozenset(row.key for row in self.rows(target))
 
     def reads(self, p: Processor, day: date, today: date) -> list[Target]:
         """The partitions whose content a run for a date uses."""
@@ -178,10 +181,17 @@ class World:
         return reduce(xor, (self.version(target) for target in self.reads(p, day, today)), 0)
 
     def computed(self, p: Processor, day: date, today: date) -> Rows:
-        """What a run makes of the present tables: every value depends on every value that it reads."""
+        """What a run makes of the present tables: every value depends on every value that it reads.
+
+        Where an upstream with a fallback has enough of what is expected, there are rows of its keys; else of all.
+        """
         read = sorted((t, row.key, row.value) for t in self.reads(p, day, today) for row in self.rows(t))
         inputs = self.inputs(p, day, today)
-        keys = self.expected(p, day, today) or ()
+        keys = self.expected(p, day, today) or frozenset()
+        if p.preferred and p.preferred[1].reads_own_day(day < today):
+            there = keys & self.keys(Target(p.preferred[0], day))
+            if not below(len(there), len(keys), p.gate_pct):
+                keys = there
         return tuple(Row(key, fingerprint(p.name, day, key, read), None, inputs) for key in sorted(keys))
 
     def contents(self) -> dict[Target, frozenset[tuple[str, int]]]:
@@ -225,6 +235,7 @@ class World:
             version=self.version(target) if staged is None else 0,
             inputs=next(iter(built_on)) if rows and len(built_on) == 1 else None,
             changed_at=max((row.changed_at for row in rows), default=0) if staged is None else 0,
+            preferred=len(wanted & self.keys(Target(p.preferred[0], target.day))) if p.preferred else None,
         )
 
     def look(self, processors: Sequence[Processor], first: date, last: date, today: date) -> list[tuple[Any, ...]]:

@@ -27,6 +27,7 @@ from shared.model import (
     Seen,
     Target,
     Verdict,
+    below,
     from_micros,
     uncollected,
 )
@@ -126,7 +127,7 @@ class _Edge:
         days = range(len(judged.column))
         past, future = days[: max(today, 0)], days[max(today, 0) :]
         self.needed = {"always": days, "historical": past, "upcoming": future, "never": days[:0]}[edge.own_day]
-        if judged.optional:
+        if judged.optional or edge.fallback:
             self.needed = days[:0]
         self.column = judged.column
         self.verdicts = judged.verdicts
@@ -214,7 +215,7 @@ class _Court:
         self.inputs[p.name] = inputs = self._inputs(edges)
         waits = self._waits_for(edges)
         verdicts: list[Verdict | None] = [None] * self.length
-        gate, warn = p.gate_pct / 100, p.warn_pct / 100
+        gate, warn = p.gate_pct, p.warn_pct
         restates = p.restate == "on_upstream_change" and p.row_hash == "stored"
         early = self._bootstrap(p)
         open_days = self._open_days(p)
@@ -266,7 +267,7 @@ class _Court:
                 verdict = given_up  # nothing is expected of such a table, and a person has said that it lacks this
             elif in_scope and verdict is Verdict.PHANTOM:
                 self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
-            elif in_scope and verdict is complete and seen.expected and seen.covered < warn * seen.expected:
+            elif in_scope and verdict is complete and below(seen.covered, seen.expected, warn):
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
             if (seen[5] or seen[6] or verdict is in_flight) and verdict is not complete and verdict is not given_up:
@@ -384,7 +385,7 @@ class _Court:
             return self._waits(i, edges) or Verdict.MISSING
         if seen.suspect or seen.altered or seen.duplicates:
             return self._waits(i, edges) or Verdict.CONTAMINATED
-        if seen.covered < gate * seen.expected:
+        if below(seen.covered, seen.expected, gate):
             return self._waits(i, edges) or Verdict.PARTIAL
         if restates and seen.inputs != inputs and i >= self.scope_start:
             # Built on something else than is there now. While a part of that is being repaired it may yet come back.
@@ -404,16 +405,15 @@ class _Court:
 
     def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
         """Blocked while something that a run would read is being written, or is not what its version says."""
-        for e in edges:
-            if e.doubtful:
-                start, end = e.window(i, i < self.today)
-                if e.doubtful[end] != e.doubtful[start]:
-                    return Verdict.BLOCKED
-        return None
+        return Verdict.BLOCKED if any(self._is_doubtful(i, e) for e in edges) else None
+
+    def _is_doubtful(self, i: int, e: _Edge) -> bool:
+        start, end = e.window(i, i < self.today)
+        return e.doubtful is not None and e.doubtful[end] != e.doubtful[start]
 
     def _window_unsettled(self, i: int, edges: Sequence[_Edge]) -> bool:
         for e in edges:
-            if not e.optional and e.edge.version:
+            if not e.optional and e.edge.version and not e.edge.fallback:
                 start, end = e.window(i, i < self.today)
                 if e.holes[end] != e.holes[start]:
                     return True
@@ -491,6 +491,8 @@ class _Court:
         for e in edges:
             start, end = e.window(i, i < self.today)
             if e.optional or e.holes[end] == e.holes[start]:
+                continue
+            if e.edge.fallback and not self._is_doubtful(i, e):
                 continue
             days = (j for j in range(end - 1, start - 1, -1) if e.holes[j + 1] != e.holes[j])
             found += [Target(e.name, self.days[j]) for j, _ in zip(days, range(10), strict=False)]

@@ -1,8 +1,12 @@
 -- expect_player_daily_cache: the players of each date with at least 3 earlier games in the same season: before today those
--- who have a box score line, today and later those expected to play.
+-- who have a box score line, today and later the roster, see _upcoming_roster.sql.
 -- The look-back is longer than any season, so counting within a season is enough.
 
-WITH timeline AS (
+WITH roster AS (
+{include upcoming_roster}
+),
+
+timeline AS (
   SELECT
     game_date,
     UNIX_DATE(game_date) AS day,
@@ -22,8 +26,7 @@ WITH timeline AS (
     season_year,
     0 AS played,
     TRUE AS is_target
-  FROM {upcoming_player_game_context}
-  WHERE game_date BETWEEN GREATEST(@first, @today) AND @last
+  FROM roster
 ),
 
 counted AS (

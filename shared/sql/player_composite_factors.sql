@@ -1,8 +1,10 @@
 -- player_composite_factors: what surrounds a player's game: rest, opponent, matchup, usage, pace. Known before tip-off.
 --
--- Rows      historical dates (before today): every player-game of player_game_summary, data_source PGS_SYNTHETIC;
---           today and later: every row of upcoming_player_game_context, data_source UPCG. A historical date never reads the
---           upcoming table: its rows are a roster forecast and disappear after a week.
+-- Rows      historical dates (before today): every player-game of player_game_summary, data_source PGS_SYNTHETIC. They
+--           never read upcoming_player_game_context: its rows are a roster forecast and disappear after a week.
+--           Today and later: the roster, see _upcoming_roster.sql. Of a date of which upcoming_player_game_context has at
+--           least {gate_pct} % of the roster, its rows of these players, data_source UPCG; else, because it is missing or
+--           partial, the roster itself, which rests on player_game_summary: data_source PGS_SYNTHETIC.
 -- Windows   only games the player appeared in, before the date, at most {player_game_summary.lookback} days back.
 --
 -- All scores are integers 0..100, 50 is average.
@@ -29,7 +31,66 @@
 -- game that has just dropped out, found by its number (none when nothing has). Totals are integers (tenths), so the result
 -- does not depend on how many other dates are computed with it.
 
-WITH timeline AS (
+WITH roster AS (
+{include upcoming_roster}
+),
+
+listed AS (
+  SELECT
+    game_id,
+    game_date,
+    universal_player_id,
+    player_lookup,
+    season_year,
+    team_abbr,
+    opponent_team_abbr,
+    home_game
+  FROM {upcoming_player_game_context}
+  WHERE game_date IN UNNEST(@dates)
+    AND game_date BETWEEN GREATEST(@first, @today) AND @last
+),
+
+choices AS (
+  SELECT
+    roster.game_date,
+    100 * COUNTIF(listed.player_lookup IS NOT NULL) >= {gate_pct} * COUNT(*) AS from_listed
+  FROM roster
+  LEFT JOIN listed
+    ON listed.game_date = roster.game_date
+    AND listed.game_id = roster.game_id
+    AND listed.player_lookup = roster.player_lookup
+  WHERE roster.game_date IN UNNEST(@dates)
+  GROUP BY roster.game_date
+),
+
+upcoming AS (
+  SELECT listed.*, 'UPCG' AS data_source
+  FROM listed
+  JOIN roster
+    ON roster.game_date = listed.game_date
+    AND roster.game_id = listed.game_id
+    AND roster.player_lookup = listed.player_lookup
+  JOIN choices
+    ON choices.game_date = listed.game_date
+    AND choices.from_listed
+  UNION ALL
+  SELECT
+    roster.game_id,
+    roster.game_date,
+    roster.universal_player_id,
+    roster.player_lookup,
+    roster.season_year,
+    roster.team_abbr,
+    roster.opponent_team_abbr,
+    roster.home_game,
+    'PGS_SYNTHETIC' AS data_source
+  FROM roster
+  JOIN choices
+    ON choices.game_date = roster.game_date
+    AND NOT choices.from_listed
+),
+
+timeline AS (
   SELECT
     game_id,
     game_date,
@@ -64,10 +125,8 @@ WITH timeline AS (
     0 AS usage_known,
     0 AS usage_tenths,
     TRUE AS is_target,
-    'UPCG' AS data_source
-  FROM {upcoming_player_game_context}
-  WHERE game_date IN UNNEST(@dates)
-    AND game_date BETWEEN GREATEST(@first, @today) AND @last
+    data_source
+  FROM upcoming
 ),
 
 recent AS (

@@ -1,7 +1,8 @@
 -- player_daily_cache: a player's form in the season up to a date, for the players of that date.
 --
 -- Rows      players of the date with at least 3 earlier games in the same season (season_year): before today the players of
---           player_game_summary (PGS_SYNTHETIC), today and later those of upcoming_player_game_context (UPCG).
+--           player_game_summary, today and later the roster, see _upcoming_roster.sql.
+-- Source    that of the player's row in player_composite_factors: UPCG or PGS_SYNTHETIC
 -- Windows   games he appeared in, same season, before the date, at most {player_game_summary.lookback} days back (longer
 --           than any season); of these the last 5 or 10 where the name says so. Followed by universal_player_id.
 --
@@ -14,7 +15,11 @@
 --
 -- Method as in player_composite_factors: differences of integer running totals.
 
-WITH timeline AS (
+WITH roster AS (
+{include upcoming_roster}
+),
+
+timeline AS (
   SELECT
     game_id,
     game_date,
@@ -29,8 +34,7 @@ WITH timeline AS (
     IF(is_active, IFNULL(CAST(ROUND(minutes_played * 10) AS INT64), 0), 0) AS minute_tenths,
     IF(is_active AND usage_rate IS NOT NULL, 1, 0) AS usage_known,
     IF(is_active, IFNULL(CAST(ROUND(usage_rate * 10) AS INT64), 0), 0) AS usage_tenths,
-    game_date < @today AND game_date IN UNNEST(@dates) AS is_target,
-    'PGS_SYNTHETIC' AS data_source
+    game_date < @today AND game_date IN UNNEST(@dates) AS is_target
   FROM {player_game_summary}
   WHERE game_date BETWEEN DATE_SUB(@first, INTERVAL {player_game_summary.lookback} DAY) AND @last
   UNION ALL
@@ -48,11 +52,9 @@ WITH timeline AS (
     0 AS minute_tenths,
     0 AS usage_known,
     0 AS usage_tenths,
-    TRUE AS is_target,
-    'UPCG' AS data_source
-  FROM {upcoming_player_game_context}
+    TRUE AS is_target
+  FROM roster
   WHERE game_date IN UNNEST(@dates)
-    AND game_date BETWEEN GREATEST(@first, @today) AND @last
 ),
 
 totals_before AS (
@@ -99,7 +101,6 @@ form AS (
     target.player_lookup,
     target.season_year,
     target.team_abbr,
-    target.data_source,
     target.games_played_season,
     LEAST(5, target.games_played_season) AS games_5,
     LEAST(10, target.games_played_season) AS games_10,
@@ -136,7 +137,7 @@ zones AS (
 ),
 
 factors AS (
-  SELECT game_date, game_id, player_lookup, fatigue_score
+  SELECT game_date, game_id, player_lookup, fatigue_score, data_source
   FROM {player_composite_factors}
   WHERE game_date IN UNNEST(@dates)
     AND game_date BETWEEN @first AND @last
@@ -161,7 +162,7 @@ SELECT
   zones.primary_scoring_zone,
   zones.universal_player_id IS NOT NULL AS shot_zone_data_available,
   factors.fatigue_score,
-  form.data_source
+  IFNULL(factors.data_source, 'PGS_SYNTHETIC') AS data_source
 FROM form
 LEFT JOIN zones
   ON zones.analysis_date = form.game_date AND zones.universal_player_id = form.universal_player_id

@@ -56,6 +56,9 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         for name in draw(st.sets(st.sampled_from(earlier), max_size=1)):
             upstream[name] = {"own_day": "never", "lookback_days": draw(st.integers(1, 3))}
         upstream[base] = {"own_day": "always", "lookback_days": draw(st.integers(0, 2))}
+        for name in draw(st.sets(st.sampled_from(earlier), max_size=1)) - {base}:
+            # read where it has enough of the base's keys, and replaced by it elsewhere
+            upstream[name] = {"own_day": draw(st.sampled_from(["always", "historical", "upcoming"])), "fallback": base}
         processors[f"p{number}"] = {
             "phase": 2,
             "expect": {"keys_of": base},
@@ -669,6 +672,71 @@ def test_a_stale_run_that_is_overtaken_inside_its_publication_is_run_again_and_f
     apply(twin.engine("the stale"), one)
     assert newer[0]
     assert twin.world.rows(target) == newer[0]
+
+
+EITHER = {
+    "games": {"run": "none"},
+    "roster": {"phase": 3, "expect": {"keys_of": "games"}, "upstream": {"games": {"own_day": True}}},
+    "listed": {"phase": 3, "expect": {"keys_of": "roster"}, "upstream": {"roster": {"own_day": True}}},
+    "factors": {
+        "phase": 4,
+        "expect": {"keys_of": "roster"},
+        "upstream": {"roster": {"own_day": True}, "listed": {"own_day": "upcoming", "fallback": "roster"}},
+    },
+    "features": {"phase": 4, "expect": {"keys_of": "roster"}, "upstream": {
+        "roster": {"own_day": True}, "factors": {"own_day": True}}},
+}
+
+
+@QUICK
+@given(st.data())
+def test_whatever_part_of_a_preferred_table_is_there_its_reader_is_whole_and_follows_when_it_lands(
+    data: st.DataObject,
+) -> None:
+    """Any part of it is taken away, and what fills it is down. From 90 % on that part is read, below it nothing."""
+    pipeline = declare({name: {**fields, "max_dates_per_run": 1} for name, fields in EITHER.items()})
+    twin = Twin(World(pipeline, Clock(MIDDAY)), POLICY)
+    for day in DAYS:
+        count = data.draw(st.integers(1, 30))
+        twin.world.fill("games", day, {f"p{i:02}": fingerprint(day, i) for i in range(count)})
+    heal(twin)
+    whole = dict(twin.world.partitions)
+    parts: dict[date, frozenset[str]] = {}
+    for day in DAYS:
+        rows = whole[Target("listed", day)]
+        drawn = data.draw(st.sets(st.sampled_from(rows), max_size=len(rows)))
+        parts[day] = frozenset(row.key for row in drawn)
+        for name in ("factors", "features"):
+            twin.world.put({Target(name, day): ()})
+        twin.world.put({Target("listed", day): tuple(row for row in rows if row in drawn)})
+
+    def down(target: Target, rows: Rows) -> Rows:
+        if target.processor == "listed":
+            raise GaplessError("it is down")
+        return rows
+
+    twin.world.spoil = down
+    report = apply(twin.engine())
+    assert not report.waiting
+    told = {o.target.day: o.choice for o in report.outcomes if o.target.processor == "factors"}
+    for day in DAYS:
+        roster = frozenset(row.key for row in whole[Target("roster", day)])
+        enough = 10 * len(parts[day]) >= 9 * len(roster)
+        read = day >= twin.today
+        expected = parts[day] if read and enough else roster
+        assert twin.world.keys(Target("factors", day)) == expected
+        choice = told[day]
+        assert choice
+        assert (choice.covered, choice.fallback) == (len(parts[day]), read and not enough)
+    look = twin.engine().scan(EVERYTHING)
+    assert {gap.target.processor for gap in look.judgement.gaps} <= {"listed"}
+    twin.world.spoil = lambda _target, rows: rows
+    for day, part in parts.items():
+        if 10 * len(part) >= 9 * len(whole[Target("listed", day)]):  # nobody asks for the rest of it
+            twin.world.put({Target("listed", day): ()})
+    heal(twin)
+    assert_right_and_quiet(twin)
+    assert twin.world.contents() == {t: frozenset((r.key, r.value) for r in rows) for t, rows in whole.items()}
 
 
 @pytest.mark.parametrize("choices", [[0, 1], [1, 0, 0], [0] * 9 + [1] * 5, [1, 1, 0, 0, 0, 1]])

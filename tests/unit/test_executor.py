@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.errors import GaplessError, Halted, PlanChanged, TransientFailure
-from shared.executor import cause, fault
-from shared.model import Cause, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
+from shared.executor import cause, chosen, fault
+from shared.model import Cause, Choice, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
 from shared.pipeline import Processor
 from shared.twin import Row, Rows, Twin, World, declare
 
@@ -66,6 +66,8 @@ REVENUE = Processor.model_validate(
         (Seen(0, 0), ""),
         (Seen(10, 0), "0 of 10 expected keys"),
         (Seen(10, 8, 8), "8 of 10 expected keys (80.0 %), below the gate of 90 %"),
+        (Seen(110, 99, 99), ""),
+        (Seen(110, 98, 98), "98 of 110 expected keys (89.1 %), below the gate of 90 %"),
         (Seen(10, 10, 10, suspect=2), "2 of 10 rows are built on missing inputs (amount < 0)"),
         (Seen(10, 10, 10, altered=3), "3 of 10 rows lack a required value or are out of range"),
         (Seen(10, 10, 11, duplicates=1), "1 rows repeat a key"),
@@ -182,6 +184,75 @@ def test_an_outcome_says_whether_trying_again_can_help(how: Any, kind: Cause | N
     spoil(twin, Target("revenue", DAY), how)
     report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
     assert [(o.cause, o.permanent) for o in report.outcomes] == [(kind, permanent)]
+
+
+def two_sources(own_day: Any = "upcoming", gate_pct: float = 90) -> Processor:
+    upstream = {"games": {"own_day": "historical"}, "lines": {"own_day": own_day, "fallback": "games"}}
+    return REVENUE.model_validate(REVENUE.model_dump(exclude={"columns"}) | {
+        "columns": {"day": "DATE", "key": "STRING"}, "expect": {"keys_of": "games"}, "upstream": upstream,
+        "gate_pct": gate_pct,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expected", "there", "historical", "fallback", "reason"),
+    [
+        (187, 1, True, False, "historical date: games is read, never lines (1 of 187, 0.5 %)"),
+        (187, 0, True, False, "historical date: games is read, never lines (0 of 187, 0.0 %)"),
+        (0, 0, True, False, "historical date: games is read, never lines (0 of 0)"),
+        (175, 0, False, True, "lines has 0 of 175 (0.0 %), below 90 %: synthetic context from games"),
+        (175, 68, False, True, "lines has 68 of 175 (38.9 %), below 90 %: synthetic context from games"),
+        (1000, 899, False, True, "lines has 899 of 1000 (89.9 %), below 90 %: synthetic context from games"),
+        (1000, 900, False, False, "lines has 900 of 1000 (90.0 %)"),
+        (110, 99, False, False, "lines has 99 of 110 (90.0 %)"),
+        (175, 175, False, False, "lines has 175 of 175 (100.0 %)"),
+        (0, 0, False, False, "lines has 0 of 0"),
+    ],
+)
+def test_which_source_is_read_is_said_with_both_counts(
+    expected: int, there: int, historical: bool, fallback: bool, reason: str
+) -> None:
+    seen = Seen(expected, expected, preferred=there)
+    assert chosen(two_sources(), seen, historical) == Choice(there, fallback, reason)
+
+
+def test_a_processor_with_one_source_has_no_choice_to_tell_of() -> None:
+    assert chosen(REVENUE, Seen(10, 10), historical=False) is None
+
+
+def test_a_source_for_dates_before_today_says_the_same_of_those_to_come() -> None:
+    choice = chosen(two_sources("historical", 50), Seen(10, 10, preferred=5), historical=False)
+    assert choice == Choice(5, False, "upcoming date: games is read, never lines (5 of 10, 50.0 %)")
+    choice = chosen(two_sources("historical", 50), Seen(10, 10, preferred=5), historical=True)
+    assert choice == Choice(5, False, "lines has 5 of 10 (50.0 %)")
+
+
+def test_a_preferred_source_that_fails_in_this_run_is_replaced_in_this_run_and_comes_back_later() -> None:
+    processors = {
+        "orders": SHOP["orders"],
+        "listed": {"expect": {"keys_of": "orders"}, "upstream": {"orders": {"own_day": True}}},
+        "report": {
+            "phase": 3,
+            "expect": {"keys_of": "orders"},
+            "upstream": {"orders": {"own_day": True}, "listed": {"own_day": True, "fallback": "orders"}},
+        },
+    }
+    twin = shop(processors)
+    spoil(twin, Target("listed", DAY), broken)
+    report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY)))
+    ended = {o.target.processor: o for o in report.outcomes}
+    assert (ended["listed"].status, ended["report"].status) == (Status.FAILED, Status.COMPLETE)
+    why = "listed has 0 of 4 (0.0 %), below 90 %: synthetic context from orders"
+    assert ended["report"].choice == Choice(0, True, why)
+    assert not report.waiting
+
+    twin.world.spoil = lambda _target, rows: rows
+    twin.world.clock.advance(timedelta(hours=1))
+    report = twin.engine().apply(twin.engine().scan(Scope(DAY, DAY)))
+    assert [o.target.processor for o in report.outcomes] == ["listed", "report"]
+    assert report.outcomes[-1].choice == Choice(4, False, "listed has 4 of 4 (100.0 %)")
+    assert report.after
+    assert report.after.judgement.complete
 
 
 def test_what_a_stopped_run_did_not_come_to_is_skipped_and_can_be_run_at_once() -> None:

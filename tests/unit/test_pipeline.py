@@ -91,6 +91,7 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     (f"{REVENUE}.columns.row_hash", "INT64", "revenue", "columns: 'row_hash' is filled by the engine"),
     (f"{REVENUE}.columns.processed_at", "TIMESTAMP", "revenue", "columns: 'processed_at' is filled by the engine"),
     (f"{REVENUE}.upstream", None, "revenue", "upstream: a processor that runs reads something"),
+    ("processors.gate_pct", {"phase": 1}, "gate_pct", "a name has"),
 ]
 
 
@@ -124,6 +125,51 @@ def test_every_mistake_of_the_pipeline_itself_names_the_field(path: str, value: 
     raw = raw_shop()
     field(path, value)(raw)
     with pytest.raises(BadPipeline) as error:
+        build(raw)
+    assert words in str(error.value)
+
+
+PREORDERS = {
+    "phase": 1, "table": "shop_raw.preorders", "date_column": "day", "key": ["branch"], "run": "none",
+    "columns": {"day": "DATE required", "branch": "STRING required"},
+}  # fmt: skip
+
+
+def with_fallback(**edge: Any) -> Raw:
+    """The shop whose revenue is made from preorders where there are enough of them, else from orders."""
+    raw = raw_shop()
+    raw["processors"] = {"preorders": dict(PREORDERS), **raw["processors"]}
+    raw["processors"]["revenue"]["upstream"]["preorders"] = {"own_day": True, "fallback": "orders"} | edge
+    return raw
+
+
+def test_an_upstream_can_have_a_fallback() -> None:
+    revenue = build(with_fallback()).processors["revenue"]
+    assert revenue.preferred == ("preorders", Upstream(own_day="always", fallback="orders"))
+    assert build(raw_shop()).processors["revenue"].preferred is None
+
+
+@pytest.mark.parametrize(
+    ("edge", "change", "words"),
+    [
+        ({"fallback": "refunds"}, {}, "the fallback 'refunds', which is not another upstream"),
+        ({"fallback": "preorders"}, {}, "the fallback 'preorders', which is not another upstream"),
+        ({"fallback": True}, {}, "upstream.preorders.fallback"),
+        ({"lookback_days": 3}, {}, "it is read on the own day only"),
+        ({"own_day": False}, {}, "needs own_day or lookback_days"),
+        ({}, {"revenue.expect": {"keys_of": "preorders"}}, "it would be measured by itself"),
+        ({}, {"revenue.expect": {"upcoming": {"keys_of": "preorders"}}}, "it would be measured by itself"),
+        ({}, {"revenue.expect": None}, "expect is needed"),
+        ({}, {"preorders.columns": {"day": "DATE required", "shop": "STRING"}, "preorders.key": ["shop"]},
+         "lacks the column 'branch'"),
+        ({}, {"revenue.upstream.orders": {"own_day": True, "fallback": "preorders"}}, "one can have it"),
+    ],
+)
+def test_a_fallback_that_cannot_be_decided_is_refused(edge: Raw, change: Raw, words: str) -> None:
+    raw = with_fallback(**edge)
+    for path, value in change.items():
+        field(f"processors.{path}", value)(raw)
+    with pytest.raises(BadPipeline, match="processor 'revenue': upstream") as error:
         build(raw)
     assert words in str(error.value)
 
@@ -167,6 +213,41 @@ def test_a_query_that_reads_a_table_that_is_not_declared_upstream_is_named(tmp_p
     folder = sql_folder(tmp_path, **{name: "SELECT day, branch FROM {customers} WHERE day BETWEEN @first AND @last"})
     with pytest.raises(BadPipeline, match=rf"processor 'revenue': upstream: {name}\.sql reads 'customers'"):
         build(raw_shop(), folder)
+
+
+def test_a_part_is_included_where_it_is_named_and_is_no_query_of_its_own(tmp_path: Path) -> None:
+    part = "-- {customers} are mentioned\nSELECT order_day AS day, branch\nFROM {orders} -- all\n"
+    text = "-- {include days}\nSELECT *\nFROM (\n  {include days}\n)"
+    shop = build(raw_shop(), sql_folder(tmp_path, _days=part, expect_revenue=text))
+    assert "_days" not in shop.texts
+    assert render(shop, "expect_revenue", shop.processors["revenue"]) == (
+        "SELECT *\nFROM (\nSELECT order_day AS day, branch\nFROM `shop_raw.orders`\n)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SELECT * FROM (\n{include weeks}\n)", "has {include weeks}"),
+        ("SELECT * FROM ({include days})", "needs a line of its own"),
+        ("{include nested}", "has {include days}"),
+        ("SELECT * FROM (\n{include days}\n), {customers}", "reads 'customers'"),
+    ],
+)
+def test_a_part_that_is_not_there_is_named(tmp_path: Path, text: str, words: str) -> None:
+    folder = sql_folder(tmp_path, _days="SELECT 1", _nested="{include days}", expect_revenue=text)
+    with pytest.raises(BadPipeline, match=r"processor 'revenue': (expect|upstream): expect_revenue\.sql") as error:
+        build(raw_shop(), folder)
+    assert words in str(error.value)
+
+
+def test_a_part_says_how_many_days_it_reads_and_its_reader_has_to_declare_them(tmp_path: Path) -> None:
+    text = "SELECT {orders.lookback(6)}, {orders.lookback(2)}, {orders.lookback}, {gate_pct} FROM {orders}"
+    shop = build(raw_shop(), sql_folder(tmp_path, expect_revenue=text))
+    assert render(shop, "expect_revenue", shop.processors["revenue"]) == "SELECT 6, 2, 6, 90 FROM `shop_raw.orders`"
+    (tmp_path / "sql" / "expect_revenue.sql").write_text(text.replace("(6)", "(7)"))
+    with pytest.raises(BadPipeline, match="reads 7 days of 'orders', and lookback_days is 6"):
+        build(raw_shop(), tmp_path / "sql")
 
 
 def test_what_a_comment_mentions_is_not_read(tmp_path: Path) -> None:
@@ -263,6 +344,23 @@ def test_every_declared_expectation_can_be_written_as_a_query(nba: Pipeline) -> 
         if wanted:
             assert "{" not in wanted, p.name
             assert "@first" in wanted, p.name
+
+
+def test_who_may_play_is_decided_in_one_place_and_never_by_the_table_that_is_measured_by_it(nba: Pipeline) -> None:
+    """What is missing of upcoming_player_game_context must not be missing from what is expected."""
+    readers = [p.name for p in nba.processors.values() if "upcoming_player_game_context" in p.upstream]
+    assert readers == ["player_composite_factors"]
+    assert nba.processors["player_composite_factors"].preferred == (
+        "upcoming_player_game_context", Upstream(own_day="upcoming", fallback="player_game_summary")
+    )
+    for name in ("upcoming_player_game_context", "player_composite_factors", "ml_feature_store_v2"):
+        p = nba.processors[name]
+        assert p.expect
+        assert "expect_upcoming_players" in {form.query for form in p.expect.forms}
+        wanted = expected_keys(nba, p)
+        assert wanted
+        assert "INTERVAL 30 DAY" in wanted
+        assert "upcoming_player_game_context" not in wanted
 
 
 def test_every_processor_that_runs_reads_every_upstream_that_can_make_it_stale(nba: Pipeline) -> None:

@@ -247,6 +247,72 @@ def test_nothing_is_built_on_rows_that_are_not_what_their_version_says(wrong: di
         assert court(columns, processors=processors).verdict(ROLLING) is Verdict.BLOCKED
 
 
+EITHER: Mapping[str, Mapping[str, Any]] = {
+    "games": {"run": "none"},
+    "listed": {"expect": {"keys_of": "games"}, "upstream": {"games": {"own_day": True}}},
+    "factors": {
+        "expect": {"keys_of": "games"},
+        "upstream": {
+            "games": {"own_day": True, "lookback_days": 2},
+            "listed": {"own_day": True, "fallback": "games"},
+        },
+    },
+}
+FACTORS = Target("factors", DAY)
+
+
+@pytest.mark.parametrize("listed", [None, Seen(10, 0), Seen(10, 4, 4, version=2, inputs=7)])
+def test_an_upstream_with_a_fallback_blocks_nothing_while_it_is_missing_or_partial(listed: Seen | None) -> None:
+    columns = {"games": {DAY: whole(version=7)}, "listed": {DAY: listed} if listed else {}}
+    there = listed.version if listed else 0
+    for factors, verdict in (
+        (Seen(10, 0), Verdict.MISSING),
+        (Seen(10, 4, 4, inputs=7 ^ there), Verdict.PARTIAL),
+        (whole(inputs=7 ^ there), Verdict.COMPLETE),
+        (whole(inputs=1), Verdict.CONTAMINATED),
+    ):
+        found = court({**columns, "factors": {DAY: factors}}, processors=EITHER)
+        assert found.verdict(FACTORS) is verdict
+        assert not [gap for gap in found.gaps if gap.target == FACTORS and gap.blockers]
+
+
+def test_when_an_upstream_with_a_fallback_lands_what_was_made_without_it_is_stale() -> None:
+    columns = {"games": {DAY: whole(version=7)}, "listed": {DAY: whole(version=3, inputs=7)}}
+    for inputs, verdict in ((7, Verdict.CONTAMINATED), (7 ^ 3, Verdict.COMPLETE)):
+        found = court({**columns, "factors": {DAY: whole(inputs=inputs)}}, processors=EITHER)
+        assert found.verdict(FACTORS) is verdict
+
+
+def test_what_reads_an_upstream_with_a_fallback_waits_only_while_that_is_not_what_its_version_says() -> None:
+    columns = {
+        "games": {DAY: whole(version=7)},
+        "listed": {DAY: whole(version=3, inputs=7)._replace(altered=1)},
+        "factors": {DAY: Seen(10, 0)},
+    }
+    gap = gap_of(court(columns, processors=EITHER), "factors")
+    assert (gap.verdict, gap.blockers) == (Verdict.BLOCKED, (Target("listed", DAY),))
+    in_flight = Ledger({Target("listed", DAY): History(1, lease_until=NOW + timedelta(minutes=5))})
+    missing = {**columns, "listed": {DAY: Seen(10, 0)}}
+    assert gap_of(court(missing, processors=EITHER, ledger=in_flight), "factors").verdict is Verdict.BLOCKED
+
+
+def test_a_fallback_is_for_its_own_upstream_only() -> None:
+    """What stands in has to be there."""
+    columns = {"games": {}, "listed": {DAY: Seen(10, 0)}, "factors": {DAY: Seen(10, 0)}}
+    raw = {**EITHER, "games": {"expect": {"keys_of": "source"}, "upstream": {"source": {"own_day": True}}}}
+    judgement = court(
+        {**columns, "source": {DAY: whole()}, "games": {DAY: Seen(10, 0)}},
+        processors={"source": {"run": "none"}, **raw},
+    )
+    assert gap_of(judgement, "factors").blockers == (Target("games", DAY),)
+
+
+@pytest.mark.parametrize(("covered", "verdict"), [(98, Verdict.PARTIAL), (99, Verdict.COMPLETE)])
+def test_exactly_the_gate_is_enough(covered: int, verdict: Verdict) -> None:
+    """99 of 110 is 90 %, however a machine rounds it."""
+    assert summary_day(Seen(110, covered, covered, inputs=7)).verdict(SUMMARY) is verdict
+
+
 def test_nothing_is_built_on_phantoms_that_somebody_else_wrote() -> None:
     before = DAY - timedelta(days=2)
     columns = {
