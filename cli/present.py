@@ -233,6 +233,19 @@ def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[
         "waiting": [
             {"processor": t.processor, "date": t.day.isoformat(), "why": why} for t, why in report.waiting.items()
         ],
+        "sources": [
+            {
+                "processor": o.target.processor,
+                "date": o.target.day.isoformat(),
+                "expected": o.expected,
+                "upcoming_count": o.choice.covered,
+                "data_source": o.data_source,
+                "fallback": o.choice.fallback,
+                "reason": o.choice.reason,
+            }
+            for o in report.outcomes
+            if o.choice
+        ],
         "notes": report.notes,
         "after": look_as_json(pipeline, report.after, place) if report.after else None,
     }
@@ -466,6 +479,10 @@ def show_report(console: Console, report: Report) -> None:
         console.print(f"  [red]{outcome.status}[/red] {outcome.target}: {outcome.error}", highlight=False)
     if len(report.failed) > 10:
         console.print(f"  … and {len(report.failed) - 10:,} more")
+    replaced = [(o.target, o.choice.reason) for o in report.outcomes if o.choice and o.choice.fallback]
+    for target, why in replaced[:1]:
+        more = f" and {len(replaced) - 1:,} more" if len(replaced) > 1 else ""
+        console.print(f"  [yellow]fallback[/yellow]: {target}{more}: {why}", highlight=False)
     if report.started:
         per = Counter(target.processor for target in report.started)
         asked = ", ".join(f"{name} {n:,}" for name, n in per.items())

@@ -7,6 +7,7 @@ phase without an event or a scan for every processor.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from functions import web
 from shared.errors import BadInput, StillRunning
 from shared.logs import Log
 from shared.messages import read_run_request
-from shared.model import Policy, Scope, Status, Target, Verdict
+from shared.model import Outcome, Policy, Scope, Status, Target, Verdict
 from shared.transition import follow, listed
 from shared.triggers import Poison, read_push
 from shared.wiring import Gapless
@@ -79,12 +80,33 @@ def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[st
         followed=sum(len(each.days) for each in followed),
         first_date=days[0], last_date=days[-1],
     )  # fmt: skip
+    _log_sources(report.outcomes, report.run_id, log)
     for note in report.notes:
         log("note", note, "WARNING", run_id=report.run_id)
     if report.running:
         raise StillRunning(f"{len(report.running)} dates of {processor.name}: {next(iter(report.running.values()))}")
     # Acknowledged whatever came out: it is in the ledger, and the tables decide what is tried again and when.
     return 200, told
+
+
+def _log_sources(outcomes: Sequence[Outcome], run_id: str, log: Log) -> None:
+    """Which of two sources the dates were made from, with both counts: one line, and only where there are two."""
+    read = [(o.choice, o) for o in outcomes if o.choice]
+    if not read:
+        return
+    read.sort(key=lambda each: (not each[0].fallback, each[1].target.day))
+    (choice, first), more = read[0], f", and {len(read) - 1} more dates" if len(read) > 1 else ""
+    expected, there = sum(o.expected for _, o in read), sum(c.covered for c, _ in read)
+    log(
+        "data_source",
+        f"{first.target}: {choice.reason}{more}",
+        "WARNING" if choice.fallback else "INFO",
+        run_id=run_id, processor=first.target.processor, dates=len(read), expected_count=expected,
+        upcoming_count=there, coverage_pct=round(100 * there / expected, 2) if expected else None,
+        data_source=", ".join(sorted({o.data_source for _, o in read if o.data_source})),
+        fallbacks=sum(c.fallback for c, _ in read),
+        reasons={o.target.day.isoformat(): c.reason for c, o in read[:20]},
+    )  # fmt: skip
 
 
 def run_processor(request: flask.Request) -> flask.Response:
