@@ -15,11 +15,14 @@ import pytest
 
 from deploy import bundle, probe
 from shared.catalogue import load_catalogue
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Shop
 from tests.deploy.conftest import Served
+from tests.functions.conftest import Call, call
 
+__all__ = ["call"]
 DAY = date(2024, 1, 15)
 PROBLEM = "application/problem+json"
+EMPTY = "the tables are there and hold nothing at all; load raw data with: gapless load PATH"
 Answer = tuple[int, str, Mapping[str, object]]
 
 
@@ -113,6 +116,9 @@ def test_every_function_is_called_and_right_answers_are_fine(fake: Fake, run: Pr
     ("get", (200, "text/html", {}), "a GET has to be answered with 405, not with 200"),
     ("get", (302, "text/html", {}), "302: redirected, which is not followed"),
     ("dry run", (424, PROBLEM, {"detail": "the ledger is empty"}), "424: the ledger is empty"),
+    ("dry run", (424, "text/html", {"detail": EMPTY}), f"424: {EMPTY}"),
+    ("dry run", (503, PROBLEM, {"detail": EMPTY}), f"503: {EMPTY}"),
+    ("malformed", (424, PROBLEM, {"detail": EMPTY}), f"424: {EMPTY}"),
     ("dry run", (200, "application/json", {"dry_run": False}), "it did not take the call for a dry run"),
     ("dry run", (200, "text/html", {}), "200 without a JSON object"),
 ])  # fmt: skip
@@ -127,6 +133,35 @@ def test_a_wrong_answer_fails_with_one_sentence(
     assert failed[0].startswith(f"phase2_to_phase3  {what}")
     assert sentence in failed[0]
     assert result.stdout.splitlines()[-1] == "2 functions, 5 calls, 1 failed"
+
+
+def test_no_data_yet_is_told_apart_from_what_does_not_work(fake: Fake, run: Probe) -> None:
+    fake.answers["gap_detector", "dry run"] = (424, PROBLEM, {"detail": EMPTY})
+    result = run("--base-url", fake.url, "--only", "run_processor", "gap_detector")
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("gap_detector   dry run")]
+    assert line.endswith(f"no data yet: {EMPTY}")
+    assert "FAILED" not in result.stdout
+    assert lines[-1] == "2 functions answer; what gap_detector does with data is not known before some is loaded"
+    fake.answers["run_processor", "get"] = (500, "text/html", {})
+    result = run("--base-url", fake.url, "--only", "run_processor", "gap_detector")
+    assert result.returncode == 1
+    assert result.stdout.count("FAILED") == 1
+
+
+def test_what_functions_say_before_anything_is_loaded_is_no_failure(call: Call, chain: Shop) -> None:
+    """The functions themselves, on tables in which there is nothing."""
+    said: dict[str, str] = {}
+    for name in ("phase2_to_phase3", "upcoming_cleanup", "gap_detector"):
+        (asked,) = [each for each in probe.calls_of(load_catalogue().functions[name], DAY) if each.what == "dry run"]
+        status, body, headers, _ = call(name, chain.gapless, json.loads(asked.body or b""))
+        reply = probe.Reply(status, headers["Content-Type"], json.dumps(body).encode(), 0.0)
+        result = probe.Result(name, asked, reply)
+        assert result.fault == "", name
+        said[name] = result.no_data
+    assert said.pop("gap_detector").endswith("load raw data with: gapless load PATH")
+    assert set(said.values()) == {""}
 
 
 def test_a_function_that_is_not_there_fails(run: Probe, tmp_path: Path) -> None:
