@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cli.options import open_gapless, where, words
-from cli.report import form_of, formats, namer, print_report
+from cli.reports.printing import form_of, formats, namer, print_report
 from cli.sheets import Sheet
 from shared.engine import Look
 from shared.model import IS_A_GAP, Policy, Scope, Target, Verdict

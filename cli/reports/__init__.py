@@ -1,0 +1,1 @@
+"""The subcommands of `gapless report`, and how reports are printed."""
