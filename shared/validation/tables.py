@@ -64,6 +64,9 @@ class Tables:
                     yield self._absence(target, seen, category)
             elif Classifier.is_short(p, seen) or not seen.expected:
                 yield self._short(target, seen)
+            elif seen.extra and verdict is not Verdict.BLOCKED and p.restate != "never":
+                # of one that waits it cannot be told: what is expected of it may follow from what it waits for
+                yield self._stale(target, seen)
 
     def _short(self, target: Target, seen: Seen) -> Fault:
         category = self.classifier.category(target)
