@@ -29,6 +29,11 @@ PHASES = ("phase2_to_phase3", "phase3_to_phase4", "phase4_to_phase5")
 CHAIN = ("revenue", "forecast", "standing", "league", "medal", "prize")
 
 
+NOTHING = (
+    "SELECT day, branch, 0 AS cents_3_days, 0 AS forecast_cents FROM {revenue} WHERE day IN UNNEST(@dates) AND FALSE"
+)
+
+
 def reads(name: str, phase: int) -> dict[str, Any]:
     """A processor that repeats another's rows."""
     return {
@@ -175,6 +180,15 @@ def test_the_dates_of_a_look_back_end_at_the_horizon(tmp_path: Path) -> None:
     )
 
 
+def test_a_date_whose_own_day_is_not_read_does_not_follow(tmp_path: Path) -> None:
+    back = {"upstream": {"standing": {"lookback_days": 2}}}
+    assert following(row_pipeline(tmp_path, {"league": back}), "standing", [DAY], LAST) == scope_of(
+        ["league", "medal"], DAY + timedelta(days=1), DAY + timedelta(days=2)
+    )
+    to_come = row_pipeline(tmp_path, {"league": {"upstream": {"standing": {"own_day": "upcoming"}}}})
+    assert following(to_come, "standing", [DAY, LAST], LAST) == scope_of(["league", "medal"], LAST)
+
+
 def test_a_reader_that_another_service_runs_is_asked_for_too_and_a_source_is_not(tmp_path: Path) -> None:
     pipeline = row_pipeline(tmp_path, {"league": {"run": "http", "endpoint": "https://league.example/start"}})
     assert following(pipeline, "standing", [DAY], LAST) == scope_of(["league", "medal"], DAY)
@@ -240,9 +254,20 @@ def test_only_dates_that_landed_are_followed(call: Call, row: Shop, tmp_path: Pa
         "standing": shop.pipeline.texts["standing"] + f" AND d != DATE '{days[1]}'",
     }
     shop.gapless.pipeline = replace(shop.pipeline, texts=faulty)
-    reply = ask(call, shop, "standing", *days)
+    watching, watched = shop.watched()
+    reply = ask(call, replace(shop, gapless=watching.gapless), "standing", *days)
     assert reply.body["outcomes"] == {"complete": 1, "failed": 1}
-    assert asked(shop) == [("league", (days[0],), False)]
+    assert [(each["processor"], each["last"]) for each in reply.body["followed_by"]] == [("league", f"{days[0]}")]
+    assert watched.statements[-1][1]["last"] == days[0]  # the look at what follows saw nothing of the other
+
+
+def test_after_a_run_of_which_nothing_landed_nobody_looks_further(call: Call, row: Shop) -> None:
+    row.delete(Target("standing", DAY))
+    row.gapless.pipeline = replace(row.pipeline, texts=dict(row.pipeline.texts) | {"standing": NOTHING})
+    watching, watched = row.watched()
+    reply = ask(call, replace(row, gapless=watching.gapless), "standing")
+    assert (reply.body["outcomes"], reply.body["followed_by"]) == ({"failed": 1}, [])
+    assert watched.calls.count(("rows", "observe")) == 1
 
 
 def test_dates_whose_look_back_holds_what_was_remade_follow_where_it_came_out_different(
