@@ -125,9 +125,8 @@ def flaws(pipeline: Pipeline, counted: Mapping[str, Counted]) -> Iterator[Flaw]:
                 text = f"{counts.outside[i]:,} of {rows[i]:,} rows have a {column} outside {limits}"
                 yield Flaw(Target(name, days[i]), f"range of {column}", rows[i], counts.outside[i], text)
             for i, usual in wonders(days, counts.values, counts.zeros):
-                text = (
-                    f"all {counts.values[i]:,} values of {column} are 0; on other dates at most {100 * usual:.0f} % are"
-                )
+                others = f"at most {100 * usual:.1f} % are" if usual else "none is"
+                text = f"all {counts.values[i]:,} values of {column} are 0; on other dates {others}"
                 yield Flaw(Target(name, days[i]), f"zeros in {column}", rows[i], counts.values[i], text)
 
 

@@ -85,13 +85,11 @@ class Tables:
             text = f"{seen.extra:,} keys that nobody expects, beside {seen.expected:,} that are"
         else:
             text = f"{seen.rows:,} rows, and nothing is expected"
-        text = _joined(text, self._units(target.day))
-        run = self.pipeline.processors[target.processor].run
-        kind = {"sql": Repair.CLEAN, "none": Repair.LOAD}.get(run, Repair.LOOK)
+        remedy = self._at(target) if self.classifier.verdict(target) is Verdict.PHANTOM else None
         found = seen.covered + seen.extra if seen.expected else seen.rows
         return self.fault(
-            Check.COVERAGE, "rows nobody expects", target, seen.expected, found, text, Severity.WARNING,
-            Category.STALE_SCHEDULED, Remedy(kind, target),
+            Check.COVERAGE, "rows nobody expects", target, seen.expected, found,
+            _joined(text, self._units(target.day)), Severity.WARNING, Category.STALE_SCHEDULED, remedy,
         )  # fmt: skip
 
     def _absence(self, target: Target, seen: Seen, category: Category) -> Fault:
@@ -267,11 +265,13 @@ class Tables:
 
     def _at(self, root: Target) -> Remedy:
         """What repairs a target at which trouble begins."""
-        verdict = self.classifier.verdict(root)
-        if self.pipeline.processors[root.processor].run == "none":
+        run, verdict = self.pipeline.processors[root.processor].run, self.classifier.verdict(root)
+        if run == "none":
             return Remedy(Repair.LOAD, root)
-        special = {Verdict.EXHAUSTED: Repair.FORCE, Verdict.PHANTOM: Repair.CLEAN, Verdict.IN_FLIGHT: Repair.LOOK}
-        return Remedy(special.get(verdict, Repair.APPLY) if verdict else Repair.APPLY, root)
+        if verdict is Verdict.PHANTOM:
+            return Remedy(Repair.CLEAN if run == "sql" else Repair.LOOK, root)
+        kinds = {Verdict.EXHAUSTED: Repair.FORCE, Verdict.IN_FLIGHT: Repair.LOOK}
+        return Remedy(kinds.get(verdict, Repair.APPLY) if verdict else Repair.APPLY, root)
 
     def _because(self, target: Target, text: str) -> str:
         """A sentence with what a target waits for, and what the ledger and the calendar say."""

@@ -220,7 +220,7 @@ def test_a_column_of_zeros_is_found_by_what_the_other_dates_have() -> None:
     books = counted(*dates, (4, 200, [0, 0, 0, 200, 200]))
     report = examined({}, books=books, processors=RATED, checks=(Check.QUALITY,))
     assert (only(report).rule, only(report).days, only(report).found) == ("zeros in score", (DAY,), 0)
-    assert only(report).evidence == "all 200 values of score are 0; on other dates at most 12 % are"
+    assert only(report).evidence == "all 200 values of score are 0; on other dates at most 12.0 % are"
 
 
 DAYS = [FIRST + timedelta(days=i) for i in range(40)]
