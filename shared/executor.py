@@ -316,6 +316,7 @@ class Executor:
             status = Status.PARTIAL
         else:
             status = Status.FAILED
+        choice = None if status is Status.SKIPPED else chosen(processor, seen, wanted.target.day < today)
         return Outcome(
             wanted.target,
             status,
@@ -327,10 +328,10 @@ class Executor:
             self.clock(),
             error,
             seen.source,
-            True,
+            not (choice and choice.fallback),
             ",".join(sorted(lifted)),
             (known.cause if known else cause(processor, seen)) if status in (Status.PARTIAL, Status.FAILED) else None,
-            None if status is Status.SKIPPED else chosen(processor, seen, wanted.target.day < today),
+            choice,
         )
 
     def _announce(self, outcomes: Sequence[Outcome], measured: Mapping[Target, Seen], run_id: str) -> None:

@@ -405,7 +405,10 @@ class _Court:
 
     def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
         """Blocked while something that a run would read is being written, or is not what its version says."""
-        return Verdict.BLOCKED if any(self._is_doubtful(i, e) for e in edges) else None
+        for e in edges:
+            if e.doubtful and self._is_doubtful(i, e):
+                return Verdict.BLOCKED
+        return None
 
     def _is_doubtful(self, i: int, e: _Edge) -> bool:
         start, end = e.window(i, i < self.today)

@@ -244,6 +244,7 @@ def test_a_preferred_source_that_fails_in_this_run_is_replaced_in_this_run_and_c
     assert (ended["listed"].status, ended["report"].status) == (Status.FAILED, Status.COMPLETE)
     why = "listed has 0 of 4 (0.0 %), below 90 %: synthetic context from orders"
     assert ended["report"].choice == Choice(0, True, why)
+    assert [ended[name].upstream_available for name in ("listed", "report")] == [True, False]
     assert not report.waiting
 
     twin.world.spoil = lambda _target, rows: rows
