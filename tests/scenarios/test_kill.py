@@ -49,8 +49,8 @@ def test_a_backfill_that_is_killed_again_and_again_ends_with_what_an_undisturbed
             )
     damaged = set(built_season.differences())
     assert len(damaged) >= 30
-    words = ["backfill", "--home", str(built_season.home), "--start-date", str(first), "--end-date", str(last), "--json"]
-    command = [sys.executable, "-m", "cli.main", *words]
+    words = ["--start-date", str(first), "--end-date", str(last), "--home", str(built_season.home), "--json"]
+    command = [sys.executable, "-m", "cli.main", "backfill", *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GAPLESS_")}
     killed, code = 0, None
     for attempt in range(KILLS + 4):
