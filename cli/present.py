@@ -105,8 +105,10 @@ def fix(pipeline: Pipeline, gap: Gap, place: str = "") -> str:
         return f"look at the rows of {target.day}; load the file that is right about it: gapless load FILE{place}"
     if processor.run == "none":
         return f"load the file that holds {target.day}: gapless load FILE{place}"
+    if gap.verdict is Verdict.PHANTOM and processor.run == "sql":
+        return f"look at them, then remove them: gapless clean-phantoms {only}{place}"
     if gap.verdict is Verdict.PHANTOM:
-        return f"look at them, then make the date anew without them: gapless apply --force {only}{place}"
+        return f"look at the rows of {target.day}; the service that wrote them has to remove them"
     if gap.verdict is Verdict.IN_FLIGHT:
         return "nothing; look again later"
     if gap.verdict is Verdict.EXHAUSTED:

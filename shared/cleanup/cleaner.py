@@ -90,23 +90,33 @@ class Cleaner:
             targets.landed({})
         done.status = Ended.DONE
 
-    def _remove(self, done: Cleaned, processor: Processor, decision: Decision, claim: int) -> None:
-        """Back up, count, write the backup down, delete, count."""
-        days = list(decision.days)
+    def _remove(
+        self,
+        done: Cleaned,
+        processor: Processor,
+        decision: Decision,
+        claim: int,
+        *,
+        where: str = "",
+        params: Mapping[str, Param] | None = None,
+        why: str = "",
+    ) -> None:
+        """Back up, count, write the backup down, delete, count; `where` and its `params` narrow the dates' rows."""
+        why = why or f"cleanup {done.run_id}: dates before {decision.cutoff}"
         backup = statements.backup_name(self.pipeline, processor, civil_today(self.pipeline, self.clock()))
-        chosen: dict[str, Param] = {"cutoff": decision.cutoff, "days": days}
-        self.warehouse.execute(statements.back_up(processor, backup), chosen, purpose="backup")
-        copied, present = self._compared(processor, backup, chosen)
+        chosen: dict[str, Param] = {"cutoff": decision.cutoff, "days": list(decision.days), **(params or {})}
+        self.warehouse.execute(statements.back_up(processor, backup, where), chosen, purpose="backup")
+        copied, present = self._compared(processor, backup, where, chosen)
         if not copied == present == decision.rows:
             self.warehouse.drop(backup)
             raise TransientFailure(
                 f"{processor.table}: the backup holds {copied:,} rows, the table {present:,}, and {decision.rows:,} "
                 "were counted before; nothing was deleted; try again when nobody writes to it"
             )
-        self.records.register(backup, processor, copied, f"cleanup {done.run_id}: dates before {decision.cutoff}")
+        self.records.register(backup, processor, copied, why)
         done.backup = backup
         done.deleted = self.warehouse.execute(
-            statements.delete(processor, backup, self.records.table("attempts")),
+            statements.delete(processor, backup, self.records.table("attempts"), where),
             {**chosen, "processor": processor.name, "claim": claim},
             purpose="cleanup",
         )
@@ -116,10 +126,10 @@ class Cleaner:
                 f"backup, or another run claimed their dates, and stayed; the backup is {backup}"
             )
 
-    def _compared(self, processor: Processor, backup: str, chosen: Mapping[str, Param]) -> tuple[int, int]:
+    def _compared(self, processor: Processor, backup: str, where: str, chosen: Mapping[str, Param]) -> tuple[int, int]:
         """The rows of a backup, and those that it should hold."""
         ((copied, present),) = self.warehouse.rows(
-            statements.compare(processor, backup), chosen, purpose="compare"
+            statements.compare(processor, backup, where), chosen, purpose="compare"
         ).rows
         return copied, present
 

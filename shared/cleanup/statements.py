@@ -35,34 +35,37 @@ def count(processor: Processor, table: str) -> str:
     )
 
 
-def back_up(processor: Processor, backup: str) -> str:
-    """Copy the rows of @days into a new table that expires; every column, declared or not. Reads @cutoff, @days."""
+def _chosen(processor: Processor, where: str) -> str:
+    """The condition on a row t that is to go: its date, and `where`. Reads @cutoff, @days and what `where` does."""
     day = processor.date_column
+    return f"t.{day} < @cutoff AND t.{day} IN UNNEST(@days)" + (f"\n  AND {where}" if where else "")
+
+
+def back_up(processor: Processor, backup: str, where: str = "") -> str:
+    """Copy the chosen rows into a new table that expires; every column, declared or not."""
     return (
         f"CREATE TABLE {quoted(backup)}\n"
         f"OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {BACKUP_DAYS} DAY)) AS\n"
-        f"SELECT * FROM {quoted(processor.table)} WHERE {day} < @cutoff AND {day} IN UNNEST(@days)"
+        f"SELECT * FROM {quoted(processor.table)} AS t\nWHERE {_chosen(processor, where)}"
     )
 
 
-def compare(processor: Processor, backup: str) -> str:
-    """Count a backup and the rows that it should hold, at one moment. Reads @cutoff, @days."""
-    day = processor.date_column
+def compare(processor: Processor, backup: str, where: str = "") -> str:
+    """Count a backup and the rows that it should hold, at one moment."""
     return (
-        f"SELECT (SELECT COUNT(*) FROM {quoted(backup)}) AS copied, (SELECT COUNT(*) FROM "
-        f"{quoted(processor.table)} WHERE {day} < @cutoff AND {day} IN UNNEST(@days)) AS present"
+        f"SELECT (SELECT COUNT(*) FROM {quoted(backup)}) AS copied,\n"
+        f"(SELECT COUNT(*) FROM {quoted(processor.table)} AS t\nWHERE {_chosen(processor, where)}) AS present"
     )
 
 
-def delete(processor: Processor, backup: str, attempts: str) -> str:
-    """Delete the rows of @days that stand in the backup exactly as they are, unless a newer claim than @claim exists.
+def delete(processor: Processor, backup: str, attempts: str, where: str = "") -> str:
+    """Delete the chosen rows that stand in the backup exactly as they are, unless a newer claim than @claim exists.
 
-    A row that changed or came after the backup was made stays. Reads @cutoff, @days, @processor, @claim.
+    A row that changed or came after the backup was made stays. Reads @processor, @claim too.
     """
-    day = processor.date_column
     return (
         f"DELETE FROM {quoted(processor.table)} AS t\n"
-        f"WHERE t.{day} < @cutoff AND t.{day} IN UNNEST(@days)\n"
+        f"WHERE {_chosen(processor, where)}\n"
         f"  AND TO_JSON_STRING(t) IN (SELECT TO_JSON_STRING(b) FROM {quoted(backup)} AS b)\n"
         f"  AND {_fence(attempts)}"
     )

@@ -155,7 +155,7 @@ def test_rows_for_postponed_games_are_proposed_for_cleaning_up_and_never_deleted
         assert gap.seen.covered == gap.seen.expected == season.players_on.get(target.day, 0)
     for (name, day), gap in phantoms.items():
         short = pipeline.processor(name).alias
-        command = f"gapless apply --force --start-date {day} --end-date {day} --processors {short}"
+        command = f"gapless clean-phantoms --start-date {day} --end-date {day} --processors {short}"
         assert fix(pipeline, gap).endswith(f": {command}")
     while look.judgement.phantoms:  # upstream first: what reads a date that was made anew follows by itself
         name, day = look.judgement.phantoms[0].target
