@@ -103,7 +103,7 @@ WITH entries AS (
     IFNULL(LOWER(status), '') IN UNNEST(@began) AS begins,
     IFNULL(LOWER(status), '') IN UNNEST(@good) AS is_good,
     IFNULL(LOWER(status), '') IN UNNEST(@bad) AS is_bad,
-    IFNULL(processed_at, started_at) AS at
+    IFNULL(processed_at, started_at) AS noted_at
   FROM {reported} WHERE data_date BETWEEN @first AND @last OR data_date IS NULL
 ),
 one_run AS (
@@ -111,10 +111,10 @@ one_run AS (
     LOGICAL_OR(is_good) AS is_good,
     LOGICAL_OR(is_bad) AS is_bad,
     NOT LOGICAL_AND(begins) AS has_ended,
-    IFNULL(MIN(IFNULL(started_at, at)) < @before, TRUE) AS is_old,
+    IFNULL(MIN(IFNULL(started_at, noted_at)) < @before, TRUE) AS is_old,
     MAX(IF(begins, NULL, records_processed)) AS records,
-    IFNULL(MAX(IF(is_good, at, NULL)), MAX(IF(begins, NULL, at))) AS ended_at,
-    IFNULL(MAX(IF(is_bad, at, NULL)) > MAX(IF(is_good, at, NULL)), FALSE) AS is_called_failed
+    IFNULL(MAX(IF(is_good, noted_at, NULL)), MAX(IF(begins, NULL, noted_at))) AS ended_at,
+    IFNULL(MAX(IF(is_bad, noted_at, NULL)) > MAX(IF(is_good, noted_at, NULL)), FALSE) AS is_called_failed
   FROM entries GROUP BY processor_name, data_date, run
 ),
 told AS (
