@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from shared.engine import Look
-from shared.model import Policy, Scope
+from shared.model import Policy, Scope, Target
 from shared.sample.season import SampleSeason, write_season
 from shared.settings import LOCAL_PROJECT, read_settings
 from shared.wiring import Gapless, InProcessBus, connect
@@ -32,8 +32,10 @@ pa = pytest.importorskip("pyarrow")
 pc = pytest.importorskip("pyarrow.compute")
 pq = pytest.importorskip("pyarrow.parquet")
 
+from deploy.stack import choice  # noqa: E402
 from deploy.stack.stack import Addresses, Stack, missing  # noqa: E402
 
+LONG = 240  # seconds for what takes a few on a quiet machine: a limit for what never comes, and no measure
 PHASES = ("phase2_to_phase3", "phase3_to_phase4", "phase4_to_phase5", "phase5_to_phase6")
 
 
@@ -57,7 +59,7 @@ class Running:
 
     # -- what a person with curl does
 
-    def post(self, function: str, body: Mapping[str, Any], seconds: float = 120) -> tuple[int, dict[str, Any]]:
+    def post(self, function: str, body: Mapping[str, Any], seconds: float = LONG) -> tuple[int, dict[str, Any]]:
         return _post(self.addresses.functions[function], body, seconds)
 
     def publish(self, topic: str, *messages: object) -> list[str]:
@@ -89,15 +91,33 @@ class Running:
                 url = f"http://{self.addresses.pubsub}/v1/projects/{LOCAL_PROJECT}/subscriptions/{name}"
                 urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30).close()
 
-    def power_failure(self) -> None:
-        """Everything ends at once, in the middle of whatever it was doing."""
+    def kill_warehouse(self) -> None:
+        """The warehouse ends at once, in the middle of whatever it was doing."""
         pid = json.loads((self.stack.warehouse_home / "server.json").read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
-        for name in self.stack.processes():
-            self.stack.kill(name)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
+        self.wait_until("the warehouse's end", lambda: not self.stack.status()["warehouse"], 10)
+
+    def power_failure(self) -> None:
+        """Everything ends at once, in the middle of whatever it was doing."""
+        self.kill_warehouse()
+        for name in self.stack.processes():
+            self.stack.kill(name)
         self.wait_until("the end", lambda: not any(self.stack.status().values()), 10)
+
+    def dead(self) -> list[str]:
+        """What belongs to the stack and does not run."""
+        return [name for name, alive in self.stack.status().items() if not alive]
+
+    def an_hour_passes(self) -> None:
+        """In the ledger, not on the clock: when the hourly scan comes, leases have ended and failures have waited."""
+        for table, columns in (
+            ("attempts", ("claimed_at", "lease_until")),
+            ("backfill_date_outcomes", ("started_at", "processed_at")),
+        ):
+            earlier = ", ".join(f"{column} = TIMESTAMP_SUB({column}, INTERVAL 1 HOUR)" for column in columns)
+            self.bench.run(f"UPDATE {self.bench.ledger_table(table)} SET {earlier} WHERE claim_number > 0")
 
     def load(self, first: date, last: date, *, announced: bool = False) -> None:
         """`gapless load` of the raw data of these dates; `announced` publishes the completions too."""
@@ -117,7 +137,15 @@ class Running:
         )  # fmt: skip
         assert loaded.returncode == 0, loaded.stdout + loaded.stderr
 
-    def settle(self, seconds: float = 60) -> None:
+    def damage(self, processor: str, first: date, last: date) -> int:
+        """Delete what a table holds of these dates; how many dates it were."""
+        p = self.bench.pipeline.processor(processor)
+        where = f"FROM `{p.table}` WHERE {p.date_column} BETWEEN @first AND @last"
+        dates = int(self.bench.rows(f"SELECT COUNT(DISTINCT {p.date_column}) {where}", first=first, last=last)[0][0])
+        self.bench.run(f"DELETE {where}", first=first, last=last)
+        return dates
+
+    def settle(self, seconds: float = LONG) -> None:
         """Until no function has said anything for a while: what was published has been delivered."""
         deadline, quiet = time.monotonic() + seconds, 0.0
         before = -1
@@ -134,20 +162,25 @@ class Running:
         return self.gapless.engine(Policy()).scan(scope)
 
     def outcomes(self) -> int:
-        return int(self.bench.rows(f"SELECT COUNT(*) FROM {self.bench.ledger_table('backfill_date_outcomes')}")[0][0])
+        """How many targets came to an end, by the log: asking the warehouse again and again would slow the runs down."""
+        return sum(line["complete"] + line["failed"] for line in self.lines("run_processor", "run_done"))
 
-    def wait_until(self, what: str, true: Callable[[], bool], seconds: float) -> None:
+    def wait_until(self, what: str, true: Callable[[], bool], seconds: float, every: float = 0.5) -> None:
         """Poll; fails with the newest lines of the logs."""
         deadline = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{self.newest_logs()}"
-            time.sleep(0.5)
+            time.sleep(every)
 
-    def wait_for(self, first: date, last: date | None = None, seconds: float = 90) -> None:
+    def wait_for(self, first: date, last: date | None = None, seconds: float = LONG) -> None:
         """Until nothing in these dates is a gap."""
         self.wait_until(
             f"{first} to {last or first} complete", lambda: self.look(first, last).judgement.complete, seconds
         )
+
+    def wait_for_claim(self, after: int) -> None:
+        """Until a run is at work whose claim is younger than a number."""
+        self.wait_until("a claim", lambda: self.claims_under_way(after) > 0, LONG, every=0.05)
 
     def scan_until_complete(self, rounds: int = 10) -> int:
         """Call the phases in their order, each as its schedule does, until it finds nothing; how many calls it took."""
@@ -173,19 +206,39 @@ class Running:
                 seen, since = now, time.monotonic()
             time.sleep(0.5)
 
-    def claims_under_way(self) -> int:
-        """Claimed targets that nothing was written down about yet."""
+    def claims_under_way(self, after: int = 0) -> int:
+        """Targets of claims after a number that nothing was written down about yet."""
         return int(
             self.bench.rows(
                 f"SELECT COUNT(*) FROM {self.bench.ledger_table('attempts')} AS a "
                 f"LEFT JOIN {self.bench.ledger_table('backfill_date_outcomes')} AS o "
                 "ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date "
-                "AND o.claim_number = a.claim_number WHERE a.claim_number > 0 AND o.claim_number IS NULL"
+                f"AND o.claim_number = a.claim_number WHERE a.claim_number > {after} AND o.claim_number IS NULL"
             )[0][0]
         )
 
-    def doubles(self) -> list[tuple[Any, ...]]:
-        """Keys that a derived table holds twice, and targets that were completed twice by claims on the same inputs."""
+    def unfinished(self) -> list[Target]:
+        """Targets whose newest claim ended in nothing: no outcome says complete, and the rows are not of its run.
+
+        Rows of its run without an outcome are what a run leaves that is killed right after it published.
+        """
+        claims = self.bench.rows(
+            "SELECT a.processor_name, a.target_date, a.run_id FROM ("
+            "  SELECT *, MAX(claim_number) OVER (PARTITION BY processor_name, target_date) AS newest "
+            f"  FROM {self.bench.ledger_table('attempts')} WHERE claim_number > 0"
+            f") AS a LEFT JOIN {self.bench.ledger_table('backfill_date_outcomes')} AS o "
+            "ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date "
+            "AND o.claim_number = a.claim_number AND o.status = 'complete' "
+            "WHERE a.claim_number = a.newest AND o.status IS NULL"
+        )
+        wrote = self.bench.runs() if claims else {}
+        return [t for t, run in ((Target(name, day), run) for name, day, run in claims) if wrote.get(t) != run]
+
+    def newest_claim(self) -> int:
+        return int(self.bench.rows(f"SELECT MAX(claim_number) FROM {self.bench.ledger_table('attempts')}")[0][0])
+
+    def doubles(self, after: int = 0) -> list[tuple[Any, ...]]:
+        """Keys that a table holds twice, and targets that claims after a number completed twice on the same inputs."""
         bench = self.bench
         parts = [
             f"SELECT '{p.name}', CAST({p.date_column} AS STRING), COUNT(*) FROM `{p.table}` "
@@ -195,7 +248,7 @@ class Running:
         ]
         parts.append(
             "SELECT CONCAT('claims of ', processor_name), CAST(analysis_date AS STRING), COUNT(*) "
-            f"FROM {bench.ledger_table('backfill_date_outcomes')} WHERE status = 'complete' "
+            f"FROM {bench.ledger_table('backfill_date_outcomes')} WHERE status = 'complete' AND claim_number > {after} "
             "GROUP BY processor_name, analysis_date, inputs_hash HAVING COUNT(*) > 1"
         )
         return bench.rows("\nUNION ALL\n".join(parts))
@@ -211,6 +264,10 @@ class Running:
     def newest_logs(self) -> str:
         command = [sys.executable, "-m", "deploy.stack", "logs", "--home", str(self.stack.home), "--lines", "40"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+    def calls_ended(self, name: str) -> int:
+        """How many calls a function has answered."""
+        return sum(len(self.lines(name, action)) for action in ("run_done", "request_failed"))
 
     def lines(self, name: str, action: str) -> list[dict[str, Any]]:
         """The lines of one kind in a program's log."""
@@ -241,6 +298,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     stack = Stack(folder / "home", first_port=8870)
     try:
         addresses = stack.up()
+        pubsub = choice.told(choice.chosen())
         settings = read_settings(stack.environment(addresses.warehouse, ""))
         gapless = connect(settings)
         assert isinstance(gapless.bus, InProcessBus)
@@ -248,6 +306,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         running = Running(
             stack, addresses, Bench(gapless, stack.warehouse_home), write_season(files, season=SEASON), files
         )
+        running.told.append(f"Pub/Sub: {pubsub}")
         yield running
         for line in running.told:
             print(line)

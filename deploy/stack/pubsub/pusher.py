@@ -7,6 +7,7 @@ subscription has as many pushes under way at a time as the official emulator has
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -70,13 +71,11 @@ def push(endpoint: str, content: bytes, seconds: float) -> str:
     kind = HTTPSConnection if where.scheme == "https" else HTTPConnection
     path = (where.path or "/") + (f"?{where.query}" if where.query else "")
     headers = {"Content-Type": "application/json", "User-Agent": "gapless-local-pubsub"}
-    connection = kind(where.netloc, timeout=seconds)
     try:
-        connection.request("POST", path, content, headers)
-        response = connection.getresponse()
-        response.read()
+        with contextlib.closing(kind(where.netloc, timeout=seconds)) as connection:
+            connection.request("POST", path, content, headers)
+            response = connection.getresponse()
+            response.read()
     except (OSError, HTTPException) as error:
         return f"{endpoint} did not answer: {type(error).__name__}: {error}"
-    finally:
-        connection.close()
     return "" if response.status in range(200, 300) else f"{endpoint} answered {response.status}"

@@ -188,7 +188,7 @@ def _seconds(duration: Any, default: float) -> float:
 
 def _endpoint(request: Any) -> str:
     endpoint = str(request.push_config.push_endpoint)
-    if endpoint and not re.match(r"https?://[^/]", endpoint):
+    if endpoint and not re.match(r"https?://[\w.-]+(:\d+)?(/|\?|$)", endpoint):
         raise Rejected("INVALID_ARGUMENT", f"Unsupported push_endpoint: {endpoint}")
     return endpoint
 
