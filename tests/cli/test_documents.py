@@ -52,6 +52,8 @@ def test_every_command_of_a_document_runs(
     typed = commands(page)
     assert typed, f"{page}.md prints no command"
     for line in typed:
-        words = shlex.split(line.replace("FILE", str(tmp_path / "out.yaml")), comments=True)[1:]
+        # The incidents of December 2021 are told with their dates; the sample season is a year later.
+        there = line.replace("2021-12-", "2022-12-").replace("FILE", str(tmp_path / "out.yaml"))
+        words = shlex.split(there, comments=True)[1:]
         result = gapless(*words)
         assert result.code in ENDS, f"{line}\n{result.out[-500:]}\n{result.err}"
