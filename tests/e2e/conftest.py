@@ -162,7 +162,7 @@ class Running:
         return self.gapless.engine(Policy()).scan(scope)
 
     def outcomes(self) -> int:
-        """How many targets came to an end, by the log: asking the warehouse again and again would slow the runs down."""
+        """How many targets came to an end, by the log: asking the warehouse all the time would slow the runs down."""
         return sum(line["complete"] + line["failed"] for line in self.lines("run_processor", "run_done"))
 
     def wait_until(self, what: str, true: Callable[[], bool], seconds: float, every: float = 0.5) -> None:
@@ -268,6 +268,11 @@ class Running:
     def calls_ended(self, name: str) -> int:
         """How many calls a function has answered."""
         return sum(len(self.lines(name, action)) for action in ("run_done", "request_failed"))
+
+    def has_run(self, processor: str, day: date) -> bool:
+        """Whether a run of this processor from this date on has come to its end, whatever that is."""
+        found = self.lines("run_processor", "run_done")
+        return any((line["processor"], line["first_date"]) == (processor, day.isoformat()) for line in found)
 
     def lines(self, name: str, action: str) -> list[dict[str, Any]]:
         """The lines of one kind in a program's log."""
