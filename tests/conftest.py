@@ -428,6 +428,12 @@ class Season(Bench):
         shutil.copyfile(self.pristine / "bqemulator.duckdb", self.home / "bqemulator.duckdb")
         self.gapless = connect(read_settings({}, home=self.home))
 
+    def changed(self) -> bool:
+        """Whether anything is not as it was built: other rows, or the same rows of several runs."""
+        parts = self._partitions(date.min, date.max)
+        whole = all(one and "+" not in run for _, _, _, run, one in parts)
+        return not whole or {target: Part(rows, version) for target, rows, version, _, _ in parts} != self.built
+
     def differences(self) -> list[Target]:
         """The partitions that are not what was built first."""
         now = self.versions()
@@ -492,7 +498,7 @@ def built_season(_season_bench: Season) -> Iterator[Season]:
     tables = ("acknowledged_gaps", "reported_runs")
     words = " + ".join(f"(SELECT COUNT(*) FROM {_season_bench.ledger_table(name)})" for name in tables)
     try:
-        dirty = bool(_season_bench.differences()) or _season_bench.rows(f"SELECT {words}")[0][0] > 0
+        dirty = _season_bench.changed() or _season_bench.rows(f"SELECT {words}")[0][0] > 0
     except CannotObserve:
         dirty = True
     if dirty:
