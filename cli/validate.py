@@ -36,7 +36,9 @@ STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.EXPECTE
 @click.option("--checks", type=Listed(), default=(), help=f"Only these of {', '.join(Check)}. Default: all of them.")
 @click.option("--by-date", "dated", is_flag=True, help="One line per date too: games, data, and what is the matter.")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
-@click.option("--limit", default=25, show_default=True, help="How many findings to show on a terminal.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=25, show_default=True, help="How many places to show on a terminal."
+)
 @click.option("--markdown", is_flag=True, help="Print the whole report as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 @where
