@@ -28,7 +28,7 @@ COMMIT_FILE = "shared/_commit.txt"
 HEADER = '"""Written by `python -m deploy.bundle` from functions/functions.yaml'
 # Not needed by any function: the loader, the generated season, and the embedded warehouse.
 AT_HOME = (
-    "shared/emulator.py", "shared/intake", "shared/loading.py", "shared/local.py", "shared/sample", "shared/twin.py",
+    "shared/emulator", "shared/intake", "shared/loading.py", "shared/local.py", "shared/sample", "shared/twin.py",
 )  # fmt: skip
 # Imports of these that no function reaches: the embedded warehouse is started only where neither project nor emulator
 # is named.

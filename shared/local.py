@@ -114,7 +114,7 @@ def _launch(home: Path, project: str, port: int) -> str:
     ]
     with log:
         process = subprocess.Popen(  # the warehouse outlives the command that starts it
-            [sys.executable, "-m", "shared.emulator", *arguments],
+            [sys.executable, "-m", "shared.emulator", str(_cache() or ""), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -135,6 +135,18 @@ def _launch(home: Path, project: str, port: int) -> str:
     raise CannotObserve(
         f"the embedded warehouse in {home} did not start; the end of {home / 'server.log'}: {' | '.join(tail)}"
     )
+
+
+def _cache() -> Path | None:
+    """The folder for what every embedded warehouse of this user may use again; none where it is switched off."""
+    named = os.environ.get("GAPLESS_CACHE", "")
+    if named:
+        return None if named == "off" else Path(named)
+    general = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(general) if general else Path.home() / ".cache") / "gapless"
+    except RuntimeError:  # nobody's home
+        return None
 
 
 def _answers(url: str) -> bool:

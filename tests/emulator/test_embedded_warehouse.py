@@ -11,8 +11,8 @@ from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from shared import emulator
-from shared.emulator import RecentResults
+from shared.emulator import memory
+from shared.emulator.memory import RecentResults
 from tests.conftest import Shop
 
 WIDE = "SELECT " + ", ".join(f"{n} AS c{n}" for n in range(200))  # counts as 3 MB of the 64 that are kept
@@ -66,7 +66,7 @@ def one(rows: int = 1) -> pa.Table:
 
 def test_the_results_that_were_used_last_stay() -> None:
     results = RecentResults(schemas := {})
-    for n in range(emulator._KEPT_RESULTS):
+    for n in range(memory._KEPT_RESULTS):
         results[str(n)], schemas[str(n)] = one(), [n]
     assert results["0"] is results.get("0")
     results["new"], schemas["new"] = one(), ["new"]
@@ -85,15 +85,15 @@ def test_large_results_count_by_their_bytes_and_the_newest_fifty_are_never_dropp
     for n in range(60, 200):
         results[str(n)] = one()
     assert list(results)[-140:] == [str(n) for n in range(60, 200)]
-    assert sum(result.nbytes for result in results.values()) <= emulator._KEPT_BYTES
+    assert sum(result.nbytes for result in results.values()) <= memory._KEPT_BYTES
 
 
 def test_another_emulator_is_not_started_as_if_it_were_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = importlib.import_module("bqemulator.jobs.executor")
     monkeypatch.setattr(executor, "JOB_RESULTS", {"job": one()})
-    with pytest.raises(ImportError, match="_keep_few_results"):
-        emulator._keep_few_results()
+    with pytest.raises(ImportError, match="keep_few_results"):
+        memory.keep_few_results()
     monkeypatch.setattr(executor, "JOB_RESULTS", {})
     importlib.import_module("bqemulator.api.routes.jobs")  # has taken the old dictionary
-    with pytest.raises(ImportError, match="_keep_few_results"):
-        emulator._keep_few_results()
+    with pytest.raises(ImportError, match="keep_few_results"):
+        memory.keep_few_results()
