@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +26,22 @@ from shared.wiring import Gapless
 # Of the 540 seconds that a call has, a statement gets most; the rest is for audit, publication and measuring.
 _PATIENCE = 400.0
 _CALL = timedelta(seconds=570)  # no call lasts longer
+
+
+@dataclass
+class _Progress:
+    """One line for every batch that was made, so that a call that dies leaves more than silence."""
+
+    processor: str
+    dates: int
+    log: Log
+    made: int = 0
+
+    def __call__(self, _text: str, done: int) -> None:
+        if done:
+            self.made += done
+            told = f"{self.processor}: done with making {self.made} of {self.dates} dates"
+            self.log("run_progress", told, processor=self.processor, made=self.made, dates=self.dates)
 
 
 def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[str, Any]]:
@@ -45,7 +62,8 @@ def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[st
         raise StillRunning(f"{len(picked.running)} dates of {processor.name}: {next(iter(picked.running.values()))}")
     if picked.outcomes:
         look = engine.scan(scope)
-    report = engine.apply(look, look_again=False)  # its outcomes were measured in the table
+    progress = _Progress(processor.name, len(days), log)
+    report = engine.apply(look, progress=progress, look_again=False)  # its outcomes were measured in the table
     report.outcomes = [*picked.outcomes, *report.outcomes]
     done = Counter(str(outcome.status) for outcome in report.outcomes)
     complete = {outcome.target.day for outcome in report.outcomes if outcome.status is Status.COMPLETE}

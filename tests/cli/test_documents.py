@@ -35,12 +35,13 @@ def commands(page: str) -> list[str]:
     return list(dict.fromkeys(line for line in typed if line.startswith("gapless ")))
 
 
-@pytest.fixture
-def home(pristine_season: Path, tmp_path: Path) -> Iterator[Path]:
-    """A complete season of its own: documents may delete and repair."""
-    shutil.copyfile(pristine_season / "bqemulator.duckdb", tmp_path / "bqemulator.duckdb")
-    yield tmp_path
-    local.stop(tmp_path)
+@pytest.fixture(scope="module")
+def home(pristine_season: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A complete season for all documents: they may delete and repair, and each follows on what another left."""
+    folder = tmp_path_factory.mktemp("documents")
+    shutil.copyfile(pristine_season / "bqemulator.duckdb", folder / "bqemulator.duckdb")
+    yield folder
+    local.stop(folder)
 
 
 @pytest.mark.parametrize("page", PAGES)

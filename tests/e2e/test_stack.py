@@ -133,9 +133,12 @@ def test_a_season_is_completed_by_the_next_tick_whatever_is_killed(running: Runn
 def test_the_warehouse_dies_alone_in_the_middle_of_a_run(running: Running) -> None:
     """The functions live on, and so do the claims of their runs: the scan after their leases takes them up."""
     begin, before = time.monotonic(), running.newest_claim()
-    lost = running.damage("player_game_summary", *SPRING)
+    lost, made = running.damage("player_game_summary", *SPRING), len(running.lines("run_processor", "run_progress"))
     assert running.post("phase2_to_phase3", {"scan_for_gaps": True})[1]["triggered"] == lost
-    running.wait_for_claim(before)
+    running.wait_until(
+        "rows that are made and not published",
+        lambda: len(running.lines("run_processor", "run_progress")) > made, LONG, every=0.02,
+    )  # fmt: skip
     others, ended = running.stack.processes(), running.calls_ended("run_processor")
     running.kill_warehouse()
     assert running.dead() == ["warehouse"]

@@ -246,7 +246,8 @@ def test_a_run_that_does_not_land_is_acknowledged_with_its_error_and_announces_n
     assert reply.body["outcomes"] == {"failed": 1}
     assert "below the gate" in reply.body["failed"][0]["error"]
     assert messages(faulty.gapless, "shop-2") == []
-    (line,) = (line for line in reply.log if line["action"] == "run_done")
+    made, line = (line for line in reply.log if line["action"] in ("run_progress", "run_done"))
+    assert (made["action"], made["made"], made["dates"]) == ("run_progress", 1, 1), "before it is audited"
     assert (line["severity"], line["failed"]) == ("WARNING", 1)
 
 
