@@ -31,7 +31,7 @@ demo: $(READY)
 	$(BIN)/gapless demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore=tests/e2e
 
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e -ra

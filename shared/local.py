@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import CannotObserve
+from shared.errors import BadInput, CannotObserve
 from shared.settings import LOCAL_PROJECT
 
 _START_SECONDS = 60
@@ -114,7 +114,7 @@ def _launch(home: Path, project: str, port: int) -> str:
     ]
     with log:
         process = subprocess.Popen(  # the warehouse outlives the command that starts it
-            [sys.executable, "-m", "shared.emulator", str(_cache() or ""), *arguments],
+            [sys.executable, "-m", "shared.emulator", str(_cache() or ""), str(_threads()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -147,6 +147,14 @@ def _cache() -> Path | None:
         return (Path(general) if general else Path.home() / ".cache") / "gapless"
     except RuntimeError:  # nobody's home
         return None
+
+
+def _threads() -> int:
+    """How many threads a statement may take; 0 is one for each core."""
+    named = os.environ.get("GAPLESS_WAREHOUSE_THREADS", "")
+    if named and not (named.isdecimal() and 1 <= int(named) <= 1024):
+        raise BadInput(f"GAPLESS_WAREHOUSE_THREADS is {named!r}, not a number from 1 to 1024; unset it for every core")
+    return int(named or 0)
 
 
 def _answers(url: str) -> bool:

@@ -42,6 +42,9 @@ from shared.wiring import Gapless, InProcessBus, connect, utcnow
 hypothesis.settings.register_profile("gapless", deadline=None)
 hypothesis.settings.load_profile("gapless")
 
+if os.environ.get("PYTEST_XDIST_WORKER"):  # there are as many warehouses as cores
+    os.environ.setdefault("GAPLESS_WAREHOUSE_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "tiny"
 SEASON = 2022

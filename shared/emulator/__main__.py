@@ -10,8 +10,11 @@ from shared.emulator import memory, parsing
 
 
 def main() -> None:
-    """Run the server in this process: a folder for translations, or nothing, then the arguments of `bqemulator`."""
-    cache = sys.argv.pop(1)
+    """Run the server in this process.
+
+    Its arguments: a folder for translations or nothing, how many threads or 0 for all, then those of `bqemulator`.
+    """
+    cache, threads = sys.argv.pop(1), int(sys.argv.pop(1))
     from duckdb_extensions import import_extension
 
     # Syntax trees are millions of small objects that live as long as a statement; the default thresholds make the
@@ -21,10 +24,10 @@ def main() -> None:
     parsing.parse_once()
     parsing.translate_once(Path(cache) if cache else None)
     memory.keep_not_looking_for_pandas()
-    memory.keep_memory_small()
+    memory.bound(threads)
     memory.keep_no_old_versions()
     memory.keep_few_results()
-    memory.keep_no_statements()
+    memory.keep_few_jobs()
     from bqemulator.cli import main as serve
 
     serve()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import threading
 from typing import Any
@@ -13,17 +14,19 @@ _KEPT_RESULTS = 500
 _KEPT_BYTES = 64 * 2**20  # of results; the newest _NEVER_DROPPED may take more
 _NEVER_DROPPED = 50
 _COLUMN_BYTES = 2**14  # what DuckDB gives a column of a result, if it has one value only
+_RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # an id of Google's client
 _KEPT_CHARACTERS = 200  # of the text of a statement that is over
 
 
-def keep_memory_small() -> None:
-    """Give DuckDB a limit, so that the warehouse of four seasons fits on a small machine."""
+def bound(threads: int) -> None:
+    """Give DuckDB limits: of memory, so that the warehouse of four seasons fits on a small machine, and of threads."""
     import duckdb
 
     connect = duckdb.connect
+    limits: dict[str, Any] = {"memory_limit": _MEMORY} | ({"threads": threads} if threads else {})
 
     def bounded(*arguments: Any, **options: Any) -> Any:
-        options.setdefault("config", {"memory_limit": _MEMORY})
+        options.setdefault("config", limits)
         return connect(*arguments, **options)
 
     duckdb.connect = bounded
@@ -104,20 +107,26 @@ class RecentResults(dict[str, Any]):
             return super().pop(job, *default)
 
 
-def keep_no_statements() -> None:
-    """Keep of a job its id, state and numbers, and not its text: all jobs are in memory, after a restart too.
+def keep_few_jobs() -> None:
+    """Keep of a job its id, state and numbers, and not its text; write down only those whose ids somebody chose.
 
-    The observing statement is 45 KB, and whoever asks for a job asks how it ended. Should bqemulator store jobs
-    elsewhere one day, the attribute is missing and it does not start.
+    The observing statement is 45 KB, and whoever asks for a job asks how it ended. Google's client gives each job an id
+    that nobody can know after a restart; writing such a job down takes as long as a small statement. Should bqemulator
+    store jobs elsewhere one day, the attributes are missing and it does not start.
     """
     from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 
-    upsert = DuckDBCatalogRepository.upsert_job
+    upsert, write = DuckDBCatalogRepository.upsert_job, DuckDBCatalogRepository._write_job
 
     def upsert_job(self: Any, job: Any) -> Any:
         return upsert(self, job.model_copy(update={"configuration": _shortened(job.configuration)}))
 
+    def write_job(self: Any, job: Any) -> None:
+        if not _RANDOM.fullmatch(job.job_id):
+            write(self, job)
+
     DuckDBCatalogRepository.upsert_job = upsert_job  # type: ignore[method-assign]
+    DuckDBCatalogRepository._write_job = write_job  # type: ignore[method-assign]
 
 
 def _shortened(configuration: dict[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from shared import local
 from shared.emulator import memory
 from shared.emulator.memory import RecentResults
+from shared.errors import BadInput
+from shared.settings import read_settings
+from shared.wiring import connect
 from tests.conftest import Shop
 
 WIDE = "SELECT " + ", ".join(f"{n} AS c{n}" for n in range(200))  # counts as 3 MB of the 64 that are kept
@@ -97,3 +103,36 @@ def test_another_emulator_is_not_started_as_if_it_were_this_one(monkeypatch: pyt
     importlib.import_module("bqemulator.api.routes.jobs")  # has taken the old dictionary
     with pytest.raises(ImportError, match="keep_few_results"):
         memory.keep_few_results()
+
+
+def test_a_number_of_threads_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in ("0", "many", "-1", "9999"):
+        monkeypatch.setenv("GAPLESS_WAREHOUSE_THREADS", said)
+        with pytest.raises(BadInput, match=f"GAPLESS_WAREHOUSE_THREADS is '{said}'"):
+            local.start(tmp_path)
+    assert local.address(tmp_path) is None
+
+
+def test_a_warehouse_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[object] = []
+    monkeypatch.setattr(duckdb, "connect", lambda *_, **options: connected.append(options["config"]))
+    memory.bound(3)
+    duckdb.connect()
+    assert connected == [{"memory_limit": "1200MB", "threads": 3}]
+
+
+def test_of_jobs_only_those_with_a_chosen_id_are_known_after_a_restart(tmp_path: Path) -> None:
+    chosen = "gapless-a-claim-1"
+    try:
+        warehouse = connect(read_settings({}, home=tmp_path)).warehouse
+        warehouse.execute("SELECT 1", purpose="test", job_id=chosen)
+        warehouse.execute("SELECT 2", purpose="test")
+        local.stop(tmp_path)
+        again = connect(read_settings({}, home=tmp_path))
+        assert again.warehouse.job_state(chosen) == "done"
+        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        options = {"api_endpoint": again.settings.emulator or local.address(tmp_path)}
+        with bigquery.Client(again.settings.project, credentials, client_options=options, location="US") as client:
+            assert [job.job_id for job in client.list_jobs()] == [chosen]
+    finally:
+        local.stop(tmp_path)
