@@ -97,7 +97,7 @@ class Look:
         return self.gapless.settings.project
 
     def datasets(self) -> frozenset[str]:
-        from shared.gcp import BigQueryAdmin  # Google's libraries take most of a second
+        from shared.gcp.admin import BigQueryAdmin  # Google's libraries take most of a second
 
         return BigQueryAdmin(self.gapless.settings).datasets(declared_datasets(self.gapless.pipeline))
 
@@ -105,19 +105,19 @@ class Look:
         return warehouse_tables(self.gapless.warehouse, self.gapless.pipeline, keeps_clustering=self.on_cloud)
 
     def topics(self) -> frozenset[str]:
-        from shared.gcp import PubSubAdmin
+        from shared.gcp.admin import PubSubAdmin
 
         self._needs_pubsub()
         return PubSubAdmin(self.project).topics()
 
     def subscriptions(self) -> Mapping[str, Subscription]:
-        from shared.gcp import PubSubAdmin
+        from shared.gcp.admin import PubSubAdmin
 
         self._needs_pubsub()
         return PubSubAdmin(self.project).subscriptions()
 
     def schedules(self) -> Mapping[str, Job]:
-        from shared.gcp import CloudAdmin, SchedulerAdmin
+        from shared.gcp.admin import CloudAdmin, SchedulerAdmin
 
         self._needs_cloud("there is no Cloud Scheduler")
         regions = self.region or CloudAdmin(self.project).regions()
@@ -126,7 +126,7 @@ class Look:
         return SchedulerAdmin(self.project, regions).schedules()
 
     def functions(self) -> Mapping[str, Running]:
-        from shared.gcp import CloudAdmin
+        from shared.gcp.admin import CloudAdmin
 
         if self.addresses:
             return {name: Running(name, url, anonymous=_status(url)) for name, url in self.addresses.items()}
@@ -138,7 +138,7 @@ class Look:
         }
 
     def grants(self) -> Grants:
-        from shared.gcp import CloudAdmin, PubSubAdmin
+        from shared.gcp.admin import CloudAdmin, PubSubAdmin
 
         self._needs_cloud("emulators know no permissions")
         names = sorted({d for f in self.catalogue.functions.values() for d in (*f.reads, *f.writes)})
@@ -151,7 +151,7 @@ class Look:
             return Grants(publishers, readers, writers, NotChecked(str(error)))
 
     def channels(self) -> Mapping[str, str | NotChecked]:
-        from shared.gcp import CloudAdmin
+        from shared.gcp.admin import CloudAdmin
 
         found: dict[str, str | NotChecked] = {}
         webhook = self.gapless.settings.slack_webhook

@@ -1,4 +1,4 @@
-"""The small interfaces between decisions and the world. `gcp.py` and `local.py` implement them.
+"""The small interfaces between decisions and the world. `gcp` and `local.py` implement them.
 
 A parameter's BigQuery type follows from its Python value: bool, int, float, str, date, datetime, and lists of dates or
 strings. A list of dictionaries becomes an ARRAY of STRUCTs; all of them have the same keys and a value's type is that

@@ -101,7 +101,10 @@ def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gaple
         from shared import local  # the embedded warehouse is an extra: the cloud does not have it
 
         settings = replace(settings, emulator=local.start(settings.home, settings.project))
-    from shared.gcp import BigQueryWarehouse, OutsideRuns, PubSubBus  # Google's libraries take most of a cold start
+    # Google's libraries take most of a cold start.
+    from shared.gcp.bigquery import BigQueryWarehouse
+    from shared.gcp.outside import OutsideRuns
+    from shared.gcp.pubsub import PubSubBus
 
     bus: Bus = PubSubBus(settings.project) if settings.publishes else InProcessBus()
     return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock, OutsideRuns(bus))

@@ -23,7 +23,7 @@ from deploy.stack.processes import Program, Running, as_json, free_port, kill, l
 from shared import local
 from shared.catalogue import Catalogue, Function, load_catalogue
 from shared.errors import CannotObserve
-from shared.gcp import PubSubSetup
+from shared.gcp.pubsub import PubSubSetup
 from shared.messages import DEAD_LETTER_TOPIC
 from shared.pipeline import Pipeline, load_pipeline
 from shared.settings import LOCAL_PROJECT, read_settings

@@ -144,7 +144,7 @@ def test_a_table_whose_date_is_no_date_is_found_and_not_counted(run: Callable[..
 
 
 def test_a_dataset_that_is_not_there_is_told_from_one_that_is(chain: Shop) -> None:
-    from shared.gcp import BigQueryAdmin
+    from shared.gcp.admin import BigQueryAdmin
 
     admin = BigQueryAdmin(chain.gapless.settings)
     assert admin.datasets(["shop_raw", "shop_nowhere", "shop_mart"]) == {"shop_raw", "shop_mart"}
@@ -244,7 +244,7 @@ def test_what_should_be_there_and_cannot_be_looked_at_is_4(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")
-    monkeypatch.setattr("shared.gcp.ADMIN_SECONDS", 1.0)
+    monkeypatch.setattr("shared.gcp.admin.ADMIN_SECONDS", 1.0)
     result = run("--json")
     assert result.code == 4
     told = json.loads(result.out)

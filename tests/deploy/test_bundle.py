@@ -91,7 +91,7 @@ def test_every_function_imports_from_the_bundle_alone(tree: Path, tmp_path: Path
         "    module = importlib.import_module(f'functions.{name}.main')\n"
         "    assert callable(getattr(module, name)), name\n"
         "    assert module.__file__.startswith(sys.path[0]), module.__file__\n"
-        "import shared.gcp, shared.wiring\n"
+        "import shared.gcp.admin, shared.gcp.outside, shared.wiring\n"
         "found = {m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('shared', 'functions', 'cli')"
         " and getattr(m, '__file__', None)}\n"
         "assert all(f.startswith(sys.path[0]) for f in found), found\n"

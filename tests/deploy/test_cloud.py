@@ -12,10 +12,9 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import scheduler_v1
 
-from shared import gcp
 from shared.doctor.facts import Capacity, Job, Running
 from shared.errors import CannotObserve
-from shared.gcp import CloudAdmin, SchedulerAdmin
+from shared.gcp.admin import CloudAdmin, SchedulerAdmin, _job, _quantity
 
 FUNCTIONS = "cloudfunctions.googleapis.com/v2/projects/p/locations/-/functions"
 SERVICE = "projects/p/locations/us-central1/services/gapless-run-processor"
@@ -115,7 +114,7 @@ def test_a_function_without_callers_is_not_one_whose_callers_cannot_be_read() ->
     ("583m", 0.583), ("", None), ("much", None),
 ])  # fmt: skip
 def test_a_quantity_is_read_in_every_spelling(text: str, number: float | None) -> None:
-    assert gcp._quantity(text) == (number if number is None else pytest.approx(number))
+    assert _quantity(text) == (number if number is None else pytest.approx(number))
 
 
 def test_roles_of_the_whole_project() -> None:
@@ -187,11 +186,11 @@ def test_a_schedule_is_read_with_everything_that_matters() -> None:
             oidc_token=scheduler_v1.OidcToken(service_account_email="a@p", audience="https://f"),
         ),
     )  # fmt: skip
-    assert gcp._job(raw) == Job(
+    assert _job(raw) == Job(
         "5 * * * *", "Etc/UTC", "https://f", "POST", {"scan_for_gaps": True}, "https://f", "a@p", True, "code 7 denied"
     )
     raw.http_target.body = b"not JSON"
-    assert gcp._job(raw).body == "not JSON"
+    assert _job(raw).body == "not JSON"
 
 
 def test_without_credentials_nothing_is_called_fine(monkeypatch: pytest.MonkeyPatch) -> None:

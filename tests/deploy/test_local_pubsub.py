@@ -28,7 +28,7 @@ from deploy.stack.processes import Program, launch, stop, tail, wait_until_ready
 from deploy.stack.pubsub.backlog import Backlog, Delivery, Message, Rules
 from deploy.stack.pubsub.broker import Broker, Subscription
 from shared.errors import BadInput, CannotObserve
-from shared.gcp import PubSubBus
+from shared.gcp.pubsub import PubSubBus
 from tests.conftest import ROOT
 from tests.deploy.conftest import free_port
 

@@ -12,7 +12,8 @@ from shared.catalogue import load_catalogue
 from shared.doctor.declared import Declared, declared_topics
 from shared.doctor.diagnosis import findings
 from shared.doctor.facts import NotChecked, Observed, Running, Subscription
-from shared.gcp import PubSubAdmin, PubSubSetup
+from shared.gcp.admin import PubSubAdmin
+from shared.gcp.pubsub import PubSubSetup
 from shared.pipeline import load_pipeline
 from tests.deploy.test_local_pubsub import own_pubsub  # noqa: F401  (a fixture)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.gcp import OutsideRuns
+from shared.gcp.outside import OutsideRuns
 from shared.model import Target, Verdict
 from tests.conftest import Shop
 from tests.functions.conftest import Call, push

@@ -16,7 +16,7 @@ from typing import Any
 from deploy.stack.pubsub.backlog import Delivery, Rules
 from deploy.stack.pubsub.broker import Broker, Rejected, Subscription
 
-# Google's own messages, by name: an import contract keeps `import google` to shared/gcp.py, which is about calling
+# Google's own messages, by name: an import contract keeps `import google` to shared/gcp, which is about calling
 # Google's services. This is the other end of the line, and nothing that is deployed.
 types: Any = importlib.import_module("google.pubsub_v1.types")
 
