@@ -19,7 +19,11 @@ _KEPT_CHARACTERS = 200  # of the text of a statement that is over
 
 
 def bound(threads: int) -> None:
-    """Give DuckDB limits: of memory, so that the warehouse of four seasons fits on a small machine, and of threads."""
+    """Give DuckDB limits: of memory, so that the warehouse of four seasons fits on a small machine, and of threads.
+
+    And lift one: it makes a result ready a megabyte at a time, and where that is full before the last branch of a
+    UNION ALL has begun, it waits for a reader that waits for it, for ever. All of a result is read at once here.
+    """
     import duckdb
 
     connect = duckdb.connect
@@ -27,7 +31,9 @@ def bound(threads: int) -> None:
 
     def bounded(*arguments: Any, **options: Any) -> Any:
         options.setdefault("config", limits)
-        return connect(*arguments, **options)
+        connection = connect(*arguments, **options)
+        connection.execute("SET streaming_buffer_size = '1TB'")
+        return connection
 
     duckdb.connect = bounded
 

@@ -27,6 +27,9 @@ T = TypeVar("T")
 # BigQuery's client does not retry lost DML races; the statements here can all be repeated.
 _LOST_RACE = ("could not serialize access", "concurrent update", "too many dml statements")
 _TRIES = 5
+# BigQuery answers the request for a job at once, an emulator may do so when the job is over. After the job's time limit
+# and this many seconds no answer is waited for.
+_SLACK = 30.0
 NO_JOB_RETRY: Any = None  # documented to switch it off, though the annotation does not say so
 
 
@@ -79,7 +82,11 @@ class BigQueryWarehouse:
         # Not `query_and_wait`: the emulator answers a failed statement there with an empty result and no error. A job
         # of its own fails as it does on BigQuery.
         return self._client.query(
-            sql, job_config=self._config(params, purpose), retry=self._retry, job_retry=NO_JOB_RETRY
+            sql,
+            job_config=self._config(params, purpose),
+            retry=self._retry,
+            job_retry=NO_JOB_RETRY,
+            timeout=self._settings.timeout_seconds + _SLACK,
         )
 
     def job_state(self, job_id: str) -> str:
@@ -102,8 +109,11 @@ class BigQueryWarehouse:
         config = self._config(params, purpose, owner)
         if patience:
             config.job_timeout_ms = self._settings.long_seconds * 1000
+        limit = (self._settings.long_seconds if patience else self._settings.timeout_seconds) + _SLACK
         try:
-            job: Any = self._client.query(sql, job_config=config, job_id=job_id, retry=self._retry, job_retry=None)
+            job: Any = self._client.query(
+                sql, job_config=config, job_id=job_id, retry=self._retry, job_retry=None, timeout=limit
+            )
         except api.Conflict as conflict:
             try:
                 job = self._client.get_job(job_id, retry=self._retry)

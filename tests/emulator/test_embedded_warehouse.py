@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from shared import local
 from shared.emulator import memory
 from shared.emulator.memory import RecentResults
 from shared.errors import BadInput
+from shared.gcp.bigquery import BigQueryWarehouse
 from shared.settings import read_settings
 from shared.wiring import connect
 from tests.conftest import Shop
@@ -54,6 +56,13 @@ def test_of_many_jobs_the_results_go_and_the_states_stay(shop: Shop, client: big
     assert [row.number for row in last.result()] == [74]
     assert read + [row.n for page in pages for row in page] == list(range(1, 10)), "it was being read all the time"
     warehouse.drop("shop_mart.scratch")
+
+
+def test_a_long_result_of_several_branches_comes_to_its_end(shop: Shop) -> None:
+    branch = "SELECT n, REPEAT('x', 200) AS text FROM UNNEST(GENERATE_ARRAY(1, 20000)) AS n"
+    patient = BigQueryWarehouse(replace(shop.gapless.settings, timeout_seconds=10))
+    rows = patient.rows("\nUNION ALL\n".join([branch] * 3), purpose="test").rows
+    assert len(rows) == 60_000
 
 
 def test_a_job_is_kept_without_its_text(client: bigquery.Client) -> None:
@@ -113,12 +122,14 @@ def test_a_number_of_threads_that_is_none_is_refused(tmp_path: Path, monkeypatch
     assert local.address(tmp_path) is None
 
 
-def test_a_warehouse_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    connected: list[object] = []
-    monkeypatch.setattr(duckdb, "connect", lambda *_, **options: connected.append(options["config"]))
+def test_a_warehouse_has_its_limits_and_makes_a_result_ready_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of them: with one season of four built, a scan of all of them never came back; see `memory.bound`."""
+    monkeypatch.setattr(duckdb, "connect", duckdb.connect)  # put back after the test
     memory.bound(3)
-    duckdb.connect()
-    assert connected == [{"memory_limit": "1200MB", "threads": 3}]
+    names = ("threads", "memory_limit", "streaming_buffer_size")
+    with duckdb.connect() as connection:
+        told = connection.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names)).fetchall()
+    assert told == [(3, "1.1 GiB", "931.3 GiB")]
 
 
 def test_of_jobs_only_those_with_a_chosen_id_are_known_after_a_restart(tmp_path: Path) -> None:
