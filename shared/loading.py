@@ -12,9 +12,7 @@ from shared.intake import RawRows
 from shared.intake.arrow import arrow_parquet, pa, pc
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Param, Warehouse
-from shared.statements import publish, quoted
-
-_MOST_DATES = 2000  # a job may touch 4,000 partitions
+from shared.statements import MOST_DATES, publish, quoted
 
 
 class Loaded(NamedTuple):
@@ -32,8 +30,8 @@ def load(warehouse: Warehouse, pipeline: Pipeline, raw: RawRows, now: datetime) 
     processor = pipeline.processor(raw.processor)
     for values, rows in _slices(processor, raw.rows):
         days = sorted(set(rows.column(processor.date_column).to_pylist()))
-        for start in range(0, len(days), _MOST_DATES):
-            _replace(warehouse, pipeline, processor, rows, days[start : start + _MOST_DATES], values, now)
+        for start in range(0, len(days), MOST_DATES):
+            _replace(warehouse, pipeline, processor, rows, days[start : start + MOST_DATES], values, now)
     return Loaded(processor.name, raw.rows.num_rows, len(raw.dates), raw.dates[0], raw.dates[-1])
 
 

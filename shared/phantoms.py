@@ -20,19 +20,18 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.cleanup.cleaner import Cleaner
-from shared.cleanup.decision import Counts, Decision, Lease
+from shared.cleanup.decision import Counts, Decision, Lease, under_repair
 from shared.cleanup.outcome import Cleaned, Ended
 from shared.engine import Look
 from shared.errors import Refused, TransientFailure
 from shared.model import Gap, Target
 from shared.pipeline import Pipeline, Processor
 from shared.ports import Param
-from shared.statements import expected_keys, quoted
+from shared.statements import MOST_DATES, expected_keys, quoted
 from shared.verdicts import civil_today
 
 MOST_SHARE_PCT = 10.0  # refused above this share of a table …
 SHARE_LEAST = 1000  # … if it is at least so many rows
-_MOST_DATES = 2000  # a job may touch 4,000 partitions
 
 
 class Phantom(NamedTuple):
@@ -132,16 +131,11 @@ def refusal(proposal: Proposal, counts: Counts, leases: Sequence[Lease], *, lift
             f"{table}: rows of {max(days)} would go, and for the warehouse it is {counts.today} only; "
             "look at the clock, or at --now"
         )
-    open_on = [lease for lease in leases if lease.day in days]
-    if open_on:
-        first = open_on[0]
-        return (
-            f"{table}: {first.day} is being worked on ({first.reason or 'claimed'}, until "
-            f"{first.until:%Y-%m-%d %H:%M} UTC at the latest), {len(open_on)} of {len(days)} dates in all; "
-            "try again afterwards"
-        )
-    if len(days) > _MOST_DATES:
-        return f"{table}: {len(days):,} dates, {_MOST_DATES:,} at most at a time; name fewer with --end-date"
+    busy = under_repair(table, days, leases)
+    if busy:
+        return busy
+    if len(days) > MOST_DATES:
+        return f"{table}: {len(days):,} dates, {MOST_DATES:,} at most at a time; name fewer with --end-date"
     if not lift_share and rows >= SHARE_LEAST and 100 * rows > MOST_SHARE_PCT * whole:
         return (
             f"{table}: {rows:,} of {whole:,} rows ({100 * rows / whole:.1f} %) are expected by nobody, "

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from shared.pipeline import GATE, PLACEHOLDER, Column, Keys, Pipeline, Processor
 
+MOST_DATES = 2000  # of one statement that changes a table; BigQuery lets a job touch 4,000 partitions
+
 
 def quoted(table: str) -> str:
     return f"`{table}`"

@@ -8,6 +8,7 @@ next one a fresh copy. Everything runs on real SQL: nothing is mocked.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pickle
 import re
@@ -302,6 +303,18 @@ class Shop(Bench):
         pipeline = shop_pipeline(folder, sql, change)
         return replace(self, gapless=replace(self.gapless, pipeline=pipeline, bus=InProcessBus()))
 
+    def backups(self) -> list[str]:
+        """The backup tables that are there, written down or not."""
+        dataset = self.pipeline.ledger
+        return [f"{dataset}.{name}" for name in self.gapless.warehouse.tables(dataset) if name.startswith("backup_")]
+
+    def forget_backups(self) -> None:
+        """Drop them, and everything that is written of clean-ups."""
+        for name in self.backups():
+            self.gapless.warehouse.drop(name)
+        for name in ("cleanup_log", "table_backups"):
+            self.run(f"DELETE FROM {self.ledger_table(name)} WHERE TRUE")
+
     def empty(self) -> None:
         """Everything gone, and a new ledger."""
         for p in self.pipeline.processors.values():
@@ -549,6 +562,12 @@ def gapless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Result(int(end.value.code or 0), *capsys.readouterr())
 
     return call
+
+
+def parsed(result: Result) -> Any:
+    """The one JSON document that a command printed, and nothing beside it."""
+    assert result.err == ""
+    return json.loads(result.out)
 
 
 def plain(text: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from shared.pipeline import Pipeline, Processor
+from shared.statements import MOST_DATES
 from shared.verdicts import civil_today
-
-_MOST_DATES = 2000  # a job may touch 4,000 partitions
 
 
 @dataclass(frozen=True)
@@ -104,17 +103,12 @@ def _refusal(
             f"{table}: rows before {cutoff} would go, and for the warehouse it is {counts.today} only; "
             "look at the clock, or at --now"
         )
-    open_on = [lease for lease in leases if lease.day in old]
-    if open_on:
-        first = open_on[0]
+    busy = under_repair(table, old, leases)
+    if busy:
+        return busy
+    if len(old) > MOST_DATES:
         return (
-            f"{table}: {first.day} is being worked on ({first.reason or 'claimed'}, until "
-            f"{first.until:%Y-%m-%d %H:%M} UTC at the latest), {len(open_on)} of {len(old)} dates in all; "
-            "try again afterwards"
-        )
-    if len(old) > _MOST_DATES:
-        return (
-            f"{table}: {len(old):,} dates, {_MOST_DATES:,} at most at a time; "
+            f"{table}: {len(old):,} dates, {MOST_DATES:,} at most at a time; "
             "begin with the oldest by a larger --older-than"
         )
     if not rules.all_history and rows >= rules.share_least and 100 * rows > rules.most_share_pct * whole:
@@ -124,6 +118,19 @@ def _refusal(
             "--all-history"
         )
     return ""
+
+
+def under_repair(table: str, days: Collection[date], leases: Sequence[Lease]) -> str:
+    """Which of these dates a run is working on, as a reason to leave all of them; empty if none is."""
+    open_on = [lease for lease in leases if lease.day in days]
+    if not open_on:
+        return ""
+    first = open_on[0]
+    return (
+        f"{table}: {first.day} is being worked on ({first.reason or 'claimed'}, until "
+        f"{first.until:%Y-%m-%d %H:%M} UTC at the latest), {len(open_on)} of {len(days)} dates in all; "
+        "try again afterwards"
+    )
 
 
 def reader_of_the_past(pipeline: Pipeline, processor: Processor, keep_days: int) -> str:

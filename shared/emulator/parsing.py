@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -69,23 +70,21 @@ def _reader(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(function)
         async def later(*arguments: Any, **options: Any) -> Any:
-            token = _reading.set(True)
-            try:
+            with _only_reading():
                 return await function(*arguments, **options)
-            finally:
-                _reading.reset(token)
 
         return later
 
-    @wraps(function)
-    def now(*arguments: Any, **options: Any) -> Any:
-        token = _reading.set(True)
-        try:
-            return function(*arguments, **options)
-        finally:
-            _reading.reset(token)
+    return _only_reading()(function)  # entered anew for each call
 
-    return now
+
+@contextmanager
+def _only_reading() -> Iterator[None]:
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
 
 
 def translate_once(folder: Path | None) -> None:

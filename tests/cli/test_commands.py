@@ -16,7 +16,7 @@ import pytest
 
 from cli.main import COMMANDS
 from shared.model import Target, gap_id
-from tests.conftest import ROOT, Result, Season, Shop, plain
+from tests.conftest import ROOT, Result, Season, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
 DAY = date(2024, 2, 3)
@@ -30,11 +30,6 @@ def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
     chain.sell(FIRST, LAST)
     return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
-
-
-def parsed(result: Result) -> Any:
-    assert result.err == ""
-    return json.loads(result.out)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

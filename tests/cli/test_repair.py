@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.model import Target
-from tests.conftest import Result, Shop, plain
+from tests.conftest import Result, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 10)
 DAY = date(2024, 2, 4)
@@ -26,11 +25,6 @@ def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
     chain.built(FIRST, LAST)
     return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
-
-
-def parsed(result: Result) -> Any:
-    assert result.err == ""
-    return json.loads(result.out)
 
 
 def rewritten(shop: Shop, before: dict[Target, str]) -> set[Target]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable
 from datetime import date
-from typing import Any
 
 import pytest
 
 from shared.model import Target
-from tests.conftest import Result, Season, Shop, plain
+from tests.conftest import Result, Season, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 11)
 NOW = "2024-02-12T11:00Z"
@@ -26,11 +24,6 @@ def run(chain: Shop, gapless: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
     chain.built(FIRST, LAST)
     return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
-
-
-def parsed(result: Result) -> Any:
-    assert result.err == ""
-    return json.loads(result.out)
 
 
 @pytest.mark.parametrize("words", REPORTS, ids=" ".join)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.model import Target
-from tests.conftest import Result, Shop, plain
+from tests.conftest import Result, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
 DAY = date(2024, 2, 3)
@@ -26,11 +25,6 @@ def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
     chain.built(FIRST, LAST)
     return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
-
-
-def parsed(result: Result) -> Any:
-    assert result.err == ""
-    return json.loads(result.out)
 
 
 def test_a_complete_range_passes(run: Callable[..., Result]) -> None:

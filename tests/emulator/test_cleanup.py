@@ -72,23 +72,9 @@ class Yard:
             f"{self.shop.ledger_table('cleanup_log')} ORDER BY cleaned_at"
         )
 
-    def backups(self) -> list[str]:
-        """The backup tables that are there, written down or not."""
-        return [
-            f"shop_gapless.{name}"
-            for name in self.shop.gapless.warehouse.tables("shop_gapless")
-            if name.startswith("backup_")
-        ]
-
     def claims(self) -> int:
         found = self.shop.rows(f"SELECT COUNT(*) FROM {self.shop.ledger_table('attempts')} WHERE claim_number > 0")
         return int(found[0][0])
-
-    def forget(self) -> None:
-        for name in self.backups():
-            self.shop.gapless.warehouse.drop(name)
-        for name in ("cleanup_log", "table_backups"):
-            self.shop.run(f"DELETE FROM {self.shop.ledger_table(name)} WHERE TRUE")
 
 
 @pytest.fixture
@@ -96,10 +82,10 @@ def yard(chain: Shop, tmp_path: Path) -> Iterator[Yard]:
     """Three branches on eight dates, four of them more than a week ago."""
     upcoming = chain.variant(tmp_path, change={"standing": {"applies_to": "upcoming"}})
     yard = Yard(upcoming)
-    yard.forget()
+    yard.shop.forget_backups()
     yard.fill(*OLD, *KEPT)
     yield yard
-    yard.forget()
+    yard.shop.forget_backups()
 
 
 # -- what goes, and what is kept ---------------------------------------------------------------------------------------
@@ -112,7 +98,7 @@ def test_old_rows_go_the_boundary_day_stays_and_the_backup_holds_what_went(yard:
     assert (done.cutoff, done.dates, done.old_rows, done.deleted) == (CUTOFF, 4, 12, 12)
     assert done.before == (24, OLD[0], KEPT[-1])
     assert done.after == (12, KEPT[0], KEPT[-1])
-    assert yard.backups() == [done.backup]
+    assert yard.shop.backups() == [done.backup]
     assert yard.rows() == [row for row in before if row[0] >= CUTOFF]
     assert yard.rows(done.backup) == [row for row in before if row[0] < CUTOFF]
 
@@ -146,7 +132,7 @@ def test_a_dry_run_counts_and_changes_nothing(yard: Yard) -> None:
     done = yard.clean(dry_run=True)
     assert (done.status, done.old_rows, done.deleted) == (Ended.DRY_RUN, 12, 0)
     assert yard.rows() == before
-    assert (yard.backups(), yard.claims()) == ([], 0)
+    assert (yard.shop.backups(), yard.claims()) == ([], 0)
     assert [row[0] for row in yard.log()] == ["dry_run"]
 
 
@@ -156,7 +142,7 @@ def test_the_second_time_there_is_nothing_to_do(yard: Yard) -> None:
     done = yard.clean()
     assert (done.status, done.deleted) == (Ended.NOTHING, 0)
     assert yard.rows() == after
-    assert len(yard.backups()) == 1
+    assert len(yard.shop.backups()) == 1
     assert [row[:3] for row in yard.log()] == [("done", 24, 12), ("nothing_to_do", 12, 0)]
 
 
@@ -165,7 +151,7 @@ def test_an_empty_table_and_one_without_old_rows_are_left_alone(yard: Yard) -> N
     assert yard.clean().status is Ended.NOTHING
     yard.shop.run("DELETE FROM `shop_mart.standing` WHERE TRUE")
     assert yard.clean().status is Ended.NOTHING
-    assert yard.backups() == []
+    assert yard.shop.backups() == []
 
 
 @pytest.mark.parametrize(
@@ -226,7 +212,7 @@ def test_a_second_run_in_the_middle_of_a_first_deletes_nothing_twice_and_loses_n
     assert ended in (["done", "refused"], ["done", "nothing_to_do"])
     assert [each.deleted for each in (first, second[0]) if each.status is Ended.DONE] == [12]
     (backup,) = yard.cleaner().backups()
-    assert yard.backups() == [backup.table]
+    assert yard.shop.backups() == [backup.table]
     assert sorted([*yard.rows(), *yard.rows(backup.table)], key=str) == sorted(before, key=str)
     told = " ".join(each.error for each in (first, second[0]))
     assert "refused" not in ended or "another run is at work" in told or "being worked on (cleanup" in told
@@ -247,9 +233,9 @@ def test_runs_that_start_at_the_same_moment_delete_once_and_lose_nothing(yard: Y
         assert len(done) == 1
         assert {each.status for each in results} <= {Ended.DONE, Ended.REFUSED, Ended.NOTHING}
         assert sum(each.deleted or 0 for each in results) == 12
-        assert yard.backups() == [done[0].backup]
+        assert yard.shop.backups() == [done[0].backup]
         assert sorted([*yard.rows(), *yard.rows(done[0].backup)], key=str) == sorted(before, key=str)
-        yard.forget()
+        yard.shop.forget_backups()
         yard.fill(*OLD)
 
 
@@ -281,7 +267,7 @@ def test_a_backup_that_is_not_whole_stops_everything_before_anything_is_deleted(
 
     def damage(purpose: str) -> None:
         if purpose == "backup":
-            (name,) = yard.backups()
+            (name,) = yard.shop.backups()
             yard.shop.run(f"DELETE FROM `{name}` WHERE day = @day AND branch = 'A'", day=OLD[0])
 
     watched.after = damage
@@ -291,7 +277,7 @@ def test_a_backup_that_is_not_whole_stops_everything_before_anything_is_deleted(
     assert "the backup holds 11 rows, the table 12" in done.error
     assert ("execute", "cleanup") not in watched.calls
     assert yard.rows() == before
-    assert (yard.backups(), yard.cleaner().backups()) == ([], [])
+    assert (yard.shop.backups(), yard.cleaner().backups()) == ([], [])
     assert [row[0] for row in yard.log()] == ["failed"]
     assert yard.clean().status is Ended.DONE  # the claim was given back
 
@@ -435,7 +421,7 @@ def refused(yard: Yard, **rules: Any) -> str:
     assert done.status is Ended.REFUSED
     assert isinstance(done.failure, Refused)
     assert yard.rows() == before
-    assert yard.backups() == []
+    assert yard.shop.backups() == []
     assert [(row[0], row[3]) for row in yard.log()][-1] == ("refused", done.error)
     return done.error
 
@@ -694,7 +680,7 @@ def test_the_printed_command_brings_a_backup_back(yard: Yard, run: Gapless) -> N
     assert "there are no backups" in run("restore").out
     before = yard.rows()
     run("cleanup", "--apply")
-    (name,) = (name.split(".")[1] for name in yard.backups())
+    (name,) = (name.split(".")[1] for name in yard.shop.backups())
     listed = run("restore")
     assert (listed.code, f"{name}: 12 rows of shop_mart.standing, here, until 2024-03-13" in listed.out) == (0, True)
     looked = run("restore", name)

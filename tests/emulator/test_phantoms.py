@@ -67,24 +67,14 @@ class Yard:
             f"SELECT table_name, status, rows_deleted FROM {self.shop.ledger_table('cleanup_log')} ORDER BY cleaned_at"
         )
 
-    def backups(self) -> list[str]:
-        names = self.shop.gapless.warehouse.tables("shop_gapless")
-        return [f"shop_gapless.{name}" for name in names if name.startswith("backup_")]
-
-    def forget(self) -> None:
-        for name in self.backups():
-            self.shop.gapless.warehouse.drop(name)
-        for name in ("cleanup_log", "table_backups"):
-            self.shop.run(f"DELETE FROM {self.shop.ledger_table(name)} WHERE TRUE")
-
 
 @pytest.fixture
 def yard(chain: Shop) -> Iterator[Yard]:
     chain.built(FIRST, LAST)
     yard = Yard(chain)
-    yard.forget()
+    chain.forget_backups()
     yield yard
-    yard.forget()
+    chain.forget_backups()
 
 
 # -- what goes, and what stays -----------------------------------------------------------------------------------------
@@ -122,7 +112,7 @@ def test_a_dry_run_counts_and_shows_and_changes_nothing(yard: Yard) -> None:
     assert (done.status, done.old_rows, done.deleted) == (Ended.DRY_RUN, 2, 0)
     ((phantom,),) = [proposal.phantoms for proposal in found.tables]
     assert (phantom.day, phantom.rows, phantom.stay, phantom.example) == (QUIET, 2, 0, "A")
-    assert (yard.rows(), yard.backups()) == (before, [])
+    assert (yard.rows(), yard.shop.backups()) == (before, [])
     assert yard.log() == [("shop_mart.standing", "dry_run", 0)]
 
 
@@ -184,7 +174,7 @@ def test_an_implausible_share_of_a_table_is_refused_and_can_be_lifted(
     (done,) = yard.clean()
     assert done.status is Ended.REFUSED
     assert "3 of 21 rows (14.3 %) are expected by nobody, 10 % at most" in done.error
-    assert (yard.rows(), yard.backups()) == (before, [])
+    assert (yard.rows(), yard.shop.backups()) == (before, [])
     (done,) = yard.clean(lift_share=True)
     assert done.deleted == 3
 
@@ -242,7 +232,7 @@ def test_two_at_the_same_moment_delete_once_and_lose_nothing(yard: Yard) -> None
     done = [each for each in results if each and each.status is Ended.DONE]
     assert [each.deleted for each in done] == [3]
     assert all(each is None or each.status in (Ended.DONE, Ended.REFUSED, Ended.NOTHING) for each in results)
-    assert yard.backups() == [done[0].backup]
+    assert yard.shop.backups() == [done[0].backup]
     assert sorted([*yard.rows(), *yard.rows(done[0].backup)], key=str) == sorted(before, key=str)
 
 
@@ -310,7 +300,7 @@ def test_the_command_proposes_removes_and_says_how_to_bring_back(
     shown = gapless(*shlex.split(gap["fix"].partition(": gapless ")[2]))
     assert shown.code == 0
     assert "Rows that nobody expects: 2" in shown.out
-    assert yard.backups() == []
+    assert yard.shop.backups() == []
     done = gapless(*shlex.split(shown.out.partition("Do it with: gapless ")[2]))
     assert (done.code, done.err) == (0, "")
     assert "shop_mart.standing: 2 rows of 1 dates removed, 18 of 20 left" in done.out
