@@ -37,13 +37,13 @@ e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e -ra
 
 up: $(READY)
-	@$(BIN)/python -m deploy.stack up
+	@$(BIN)/python -m gapless.stack up
 
 down: $(READY)
-	@$(BIN)/python -m deploy.stack down
+	@$(BIN)/python -m gapless.stack down
 
 logs: $(READY)
-	@$(BIN)/python -m deploy.stack logs
+	@$(BIN)/python -m gapless.stack logs
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -51,11 +51,11 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 bundle: $(READY)
-	@$(BIN)/python -m deploy.bundle
+	@$(BIN)/python -m gapless.deploy.bundle
 
 bench: $(READY)
 	$(BIN)/python -m bench $(if $(DATA),--data "$(DATA)")
 
 clean:
-	-@[ ! -x $(BIN)/gapless ] || { $(BIN)/python -m deploy.stack down; $(BIN)/gapless stop; $(BIN)/gapless stop --home .gapless/demo; }
+	-@[ ! -x $(BIN)/gapless ] || { $(BIN)/python -m gapless.stack down; $(BIN)/gapless stop; $(BIN)/gapless stop --home .gapless/demo; }
 	rm -rf $(VENV) .gapless

@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import cold, judge, questions
-from cli.load import load_path
-from shared import local
-from shared.model import Policy, Scope
-from shared.observe import ancestors, statement
-from shared.ports import Param, Warehouse
-from shared.sample.season import write_season
-from shared.settings import read_settings
-from shared.statements import built, quoted
-from shared.transition import advance, answer
-from shared.verdicts import civil_today
-from shared.wiring import Gapless, connect, utcnow
+from gapless.cli.load import load_path
+from gapless.declare.settings import read_settings
+from gapless.judge.verdicts import civil_today
+from gapless.local import warehouse as local
+from gapless.model import Policy, Scope
+from gapless.nba.sample.season import write_season
+from gapless.observe.observer import ancestors, statement
+from gapless.tasks.advance import advance, answer
+from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.statements import built, quoted
+from gapless.wiring import Gapless, connect, utcnow
 
 BUDGETS = {
     "scan / bare SQL": 1.3,

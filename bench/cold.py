@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.catalogue import load_catalogue
+from gapless.declare.catalogue import load_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET_S, BUDGET_MB = 1.0, 120.0
@@ -28,7 +28,7 @@ print(json.dumps({"s": spent, "MB": peak_mb()}))
 
 def run(rounds: int = 3) -> dict[str, float]:
     """The worst function's figures, which have budgets; and those of the module that makes Google's clients."""
-    functions, clients = figures(rounds), _measure("shared.gcp.bigquery", rounds)
+    functions, clients = figures(rounds), _measure("gapless.gcp.bigquery", rounds)
     return {
         "cold import of a function, s": max(case["s"] for case in functions.values()),
         "cold import of a function, MB": max(case["MB"] for case in functions.values()),
@@ -38,9 +38,8 @@ def run(rounds: int = 3) -> dict[str, float]:
 
 
 def figures(rounds: int = 3) -> dict[str, dict[str, float]]:
-    """Medians for every function of the catalogue that has a file."""
-    names = [name for name, function in load_catalogue().functions.items() if (ROOT / function.source).exists()]
-    return {name: _measure(f"functions.{name}.main", rounds) for name in names}
+    """Medians for every function of the catalogue."""
+    return {name: _measure(f"gapless.functions.{name}", rounds) for name in load_catalogue().functions}
 
 
 def _measure(module: str, rounds: int) -> dict[str, float]:
@@ -57,7 +56,7 @@ def _measure(module: str, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Print a table; ends with 1 where a budget is exceeded."""
-    cases = figures() | {"(BigQuery client)": _measure("shared.gcp.bigquery", 3)}
+    cases = figures() | {"(BigQuery client)": _measure("gapless.gcp.bigquery", 3)}
     print(f"{'function':24}{'s':>8}{'MB':>8}   budget {BUDGET_S:g} s, {BUDGET_MB:g} MB")
     over = False
     for name, case in cases.items():

@@ -25,15 +25,16 @@ from typing import Any
 import click
 import flask
 
-from functions import web
-from functions.advance import transition
-from functions.run_processor.main import run_processor
-from shared import ledger, local
-from shared.messages import RUN_TOPIC
-from shared.model import Policy
-from shared.settings import read_settings
-from shared.statements import quoted
-from shared.wiring import Gapless, InProcessBus, connect
+from gapless import ledger
+from gapless.declare.settings import read_settings
+from gapless.functions import web
+from gapless.functions.advance import transition
+from gapless.functions.run_processor import run_processor
+from gapless.local import warehouse as local
+from gapless.messages import RUN_TOPIC
+from gapless.model import Policy
+from gapless.warehouse.statements import quoted
+from gapless.wiring import Gapless, InProcessBus, connect
 
 FIRST = date(2023, 3, 1)
 FUNCTIONS = {name: transition(name, phase) for name, phase in (("phase2_to_phase3", 3), ("phase3_to_phase4", 4))}

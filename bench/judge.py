@@ -55,10 +55,10 @@ def figures() -> dict[tuple[str, int], dict[str, float]]:
 def measure(kind: str, days: int) -> dict[str, float]:
     """Judge and plan once; the observation is there already, as it is after a query."""
     from bench import peak_mb
-    from shared.model import Ledger, Observation, Policy, Scope, Seen
-    from shared.planner import plan
-    from shared.twin import declare
-    from shared.verdicts import judge
+    from gapless.judge.verdicts import judge
+    from gapless.model import Ledger, Observation, Policy, Scope, Seen
+    from gapless.plan.planner import plan
+    from tests.twin import declare
 
     names = [f"p{i:02}" for i in range(PROCESSORS)]
     declared: dict[str, Any] = {}

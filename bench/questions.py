@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from datetime import date
 
-from shared.model import Policy, Scope
-from shared.preflight import check, sources, statement
-from shared.statements import quoted
-from shared.validation import validate
-from shared.verdicts import civil_today
-from shared.wiring import Gapless
+from gapless.judge.verdicts import civil_today
+from gapless.model import Policy, Scope
+from gapless.questions.preflight import check, sources, statement
+from gapless.questions.validation import validate
+from gapless.warehouse.statements import quoted
+from gapless.wiring import Gapless
 
 BUDGET_S = 5.0  # each, over everything that is loaded
 BUDGET_RATIO = 20.0  # at least so many times faster than the loop

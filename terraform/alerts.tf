@@ -155,7 +155,7 @@ resource "google_monitoring_alert_policy" "poison_messages" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Somebody publishes what breaks the contract in shared/messages.py. It is in the dead letters."
+    content   = "Somebody publishes what breaks the contract in gapless/messages. It is in the dead letters."
   }
 
   depends_on = [google_logging_metric.metrics]

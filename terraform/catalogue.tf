@@ -1,7 +1,7 @@
-# What functions/functions.yaml declares, in the shapes that the resources need. There are no resources in this file.
+# What shared/gapless/functions/functions.yaml declares, in the shapes that resources need. No resources here.
 
 locals {
-  catalogue = yamldecode(file("${path.module}/../functions/functions.yaml"))
+  catalogue = yamldecode(file("${path.module}/../shared/gapless/functions/functions.yaml"))
 
   functions = {
     for name, entry in local.catalogue.functions : name => merge(

@@ -1,8 +1,8 @@
-# What shared/pipeline.yaml and ledger.yaml declare, in the shapes that the resources need. There are no resources here.
-# The rules are those of shared/statements.py; tests/architecture/test_terraform.py proves that both agree.
+# What shared/gapless/nba/pipeline.yaml and ledger.yaml declare, in the shapes that resources need. No resources here.
+# The rules are those of gapless/warehouse/statements.py; tests/architecture/test_terraform.py proves that both agree.
 
 locals {
-  pipeline_text = "${file("${path.module}/../shared/pipeline.yaml")}\n"
+  pipeline_text = "${file("${path.module}/../shared/gapless/nba/pipeline.yaml")}\n"
   pipeline      = yamldecode(local.pipeline_text)
   ledger        = local.pipeline.ledger
   staging       = "${local.ledger}_staging"

@@ -2,7 +2,7 @@
 
 locals {
   bundle_dir = startswith(var.bundle_dir, "/") ? var.bundle_dir : "${path.module}/${var.bundle_dir}"
-  commit     = try(trimspace(file("${local.bundle_dir}/shared/_commit.txt")), "unknown") # written with the bundle
+  commit     = try(trimspace(file("${local.bundle_dir}/gapless/_commit.txt")), "unknown") # written with the bundle
   is_bundled = fileexists("${local.bundle_dir}/main.py") && fileexists("${local.bundle_dir}/requirements.txt")
 }
 

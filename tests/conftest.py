@@ -25,19 +25,20 @@ import hypothesis
 import pytest
 import yaml
 
-from shared import ledger, local
-from shared.engine import Engine, Look, Report
-from shared.errors import CannotObserve
-from shared.intake import read
-from shared.loading import load
-from shared.model import Policy, Scope, Target, days_between
-from shared.pipeline import Pipeline, Processor, build_pipeline, load_pipeline
-from shared.ports import Param, Warehouse
-from shared.sample.model import SampleSeason
-from shared.sample.season import write_season
-from shared.settings import read_settings
-from shared.statements import quoted, version_of
-from shared.wiring import Gapless, InProcessBus, connect, utcnow
+from gapless import ledger
+from gapless.declare.pipeline import Pipeline, Processor, build_pipeline, load_pipeline
+from gapless.declare.settings import read_settings
+from gapless.engine import Engine, Look, Report
+from gapless.errors import CannotObserve
+from gapless.files import read
+from gapless.local import warehouse as local
+from gapless.model import Policy, Scope, Target, days_between
+from gapless.nba.sample.model import SampleSeason
+from gapless.nba.sample.season import write_season
+from gapless.tasks.load import load
+from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.statements import quoted, version_of
+from gapless.wiring import Gapless, InProcessBus, connect, utcnow
 
 # Speed belongs in the benchmark: a busy machine is no failure.
 hypothesis.settings.register_profile("gapless", deadline=None)
@@ -545,7 +546,7 @@ class Result(NamedTuple):
 @pytest.fixture
 def gapless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Runs a command of the command line in this process, exactly as the installed program does."""
-    from cli.main import main
+    from gapless.cli.main import main
 
     for name in [name for name in os.environ if name.startswith("GAPLESS_") and name != "GAPLESS_DATA"]:
         monkeypatch.delenv(name)

@@ -1,5 +1,5 @@
 """Starts phase 3 for dates whose phase 2 is there."""
 
-from functions.advance import transition
+from gapless.functions.phase2_to_phase3 import phase2_to_phase3
 
-phase2_to_phase3 = transition("phase2_to_phase3", 3)
+__all__ = ["phase2_to_phase3"]

@@ -1,5 +1,5 @@
 """Starts phase 4 for dates whose phase 3 is there."""
 
-from functions.advance import transition
+from gapless.functions.phase3_to_phase4 import phase3_to_phase4
 
-phase3_to_phase4 = transition("phase3_to_phase4", 4)
+__all__ = ["phase3_to_phase4"]

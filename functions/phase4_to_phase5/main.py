@@ -1,5 +1,5 @@
 """Starts phase 5 for dates whose phase 4 is there."""
 
-from functions.advance import transition
+from gapless.functions.phase4_to_phase5 import phase4_to_phase5
 
-phase4_to_phase5 = transition("phase4_to_phase5", 5)
+__all__ = ["phase4_to_phase5"]

@@ -1,5 +1,5 @@
 """Starts phase 6 for dates whose phase 5 is there."""
 
-from functions.advance import transition
+from gapless.functions.phase5_to_phase6 import phase5_to_phase6
 
-phase5_to_phase6 = transition("phase5_to_phase6", 6)
+__all__ = ["phase5_to_phase6"]

@@ -16,7 +16,7 @@ run "tables" {
 
   assert {
     condition = toset(keys(google_bigquery_table.tables)) == toset(concat(
-      [for p in values(yamldecode(file("../shared/pipeline.yaml")).processors) : p.table],
+      [for p in values(yamldecode(file("../shared/gapless/nba/pipeline.yaml")).processors) : p.table],
       [for name in keys(yamldecode(file("ledger.yaml"))) : "nba_orchestration.${name}"],
     ))
     error_message = "There is not one table per processor and part of the ledger."
@@ -24,7 +24,7 @@ run "tables" {
 
   assert {
     condition = alltrue([
-      for p in values(yamldecode(file("../shared/pipeline.yaml")).processors) :
+      for p in values(yamldecode(file("../shared/gapless/nba/pipeline.yaml")).processors) :
       google_bigquery_table.tables[p.table].time_partitioning[0].field == p.date_column
       && google_bigquery_table.tables[p.table].time_partitioning[0].type == "DAY"
     ])

@@ -17,7 +17,7 @@ run "functions_and_accounts" {
   assert {
     condition = (
       toset(keys(google_cloudfunctions2_function.functions))
-      == toset(keys(yamldecode(file("../functions/functions.yaml")).functions))
+      == toset(keys(yamldecode(file("../shared/gapless/functions/functions.yaml")).functions))
     )
     error_message = "There is not one function per entry of the catalogue."
   }
@@ -83,7 +83,7 @@ run "roles" {
     condition = {
       for key, grant in google_bigquery_dataset_iam_member.functions : key => grant.role
       } == merge([
-        for name, f in yamldecode(file("../functions/functions.yaml")).functions : merge(
+        for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions : merge(
           { for dataset in try(f.reads, []) : "${name}/${dataset}" => "roles/bigquery.dataViewer" },
           { for dataset in try(f.writes, []) : "${name}/${dataset}" => "roles/bigquery.dataEditor" },
         )
@@ -93,7 +93,7 @@ run "roles" {
 
   assert {
     condition = toset(keys(google_pubsub_topic_iam_member.functions)) == toset(flatten([
-      for name, f in yamldecode(file("../functions/functions.yaml")).functions :
+      for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions :
       [for topic in try(f.publishes, []) : "${name}/${topic}"]
     ]))
     error_message = "Rights to publish are not those of the catalogue."
@@ -101,7 +101,7 @@ run "roles" {
 
   assert {
     condition = toset(keys(google_secret_manager_secret_iam_member.readers)) == toset(flatten([
-      for name, f in yamldecode(file("../functions/functions.yaml")).functions :
+      for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions :
       [for secret in values(try(f.secrets, {})) : "${name}/${secret}"]
     ]))
     error_message = "Rights to read secrets are not those of the catalogue."
@@ -118,7 +118,7 @@ run "subscriptions" {
 
   assert {
     condition = toset(keys(google_pubsub_subscription.push)) == toset(flatten([
-      for name, f in yamldecode(file("../functions/functions.yaml")).functions :
+      for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions :
       [for topic in try(f.topics, []) : "${name}/${topic}"]
     ]))
     error_message = "There is not one subscription per topic and function that listens to it."
@@ -173,7 +173,7 @@ run "schedules" {
       for key, job in google_cloud_scheduler_job.schedules :
       key => [job.schedule, job.time_zone, job.http_target[0].body]
       } == merge([
-        for name, f in yamldecode(file("../functions/functions.yaml")).functions : {
+        for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions : {
           for key, s in try(f.schedules, {}) : "${name}/${key}" => [s.cron, s.zone, base64encode(jsonencode(s.body))]
         }
     ]...)
@@ -194,7 +194,7 @@ run "monitoring" {
 
   assert {
     condition = toset(keys(google_monitoring_alert_policy.heartbeats)) == toset([
-      for name, f in yamldecode(file("../functions/functions.yaml")).functions : name if can(f.schedules)
+      for name, f in yamldecode(file("../shared/gapless/functions/functions.yaml")).functions : name if can(f.schedules)
     ])
     error_message = "A scheduled function may stop without anyone being told."
   }

@@ -52,9 +52,9 @@ run "calls" {
     condition = alltrue([
       for name, binding in google_cloud_run_service_iam_binding.invokers :
       binding.role == "roles/run.invoker" && toset(binding.members) == toset(concat(
-        can(yamldecode(file("../functions/functions.yaml")).functions[name].topics)
+        can(yamldecode(file("../shared/gapless/functions/functions.yaml")).functions[name].topics)
         ? ["serviceAccount:${google_service_account.push.email}"] : [],
-        can(yamldecode(file("../functions/functions.yaml")).functions[name].schedules)
+        can(yamldecode(file("../shared/gapless/functions/functions.yaml")).functions[name].schedules)
         ? ["serviceAccount:${google_service_account.scheduler.email}"] : [],
         ["group:operators@example.com"],
       ))

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from deploy.probe import calls_of
-from shared.catalogue import DEFAULT_FILE, Catalogue, Function, load_catalogue
-from shared.errors import BadInput
-from shared.messages import DEAD_LETTER_TOPIC, RUN_TOPIC
-from shared.observe import ancestors
-from shared.pipeline import Pipeline, Processor, load_pipeline
+from gapless.declare.catalogue import DEFAULT_FILE, Catalogue, Function, load_catalogue
+from gapless.declare.pipeline import Pipeline, Processor, load_pipeline
+from gapless.deploy.probe import calls_of
+from gapless.errors import BadInput
+from gapless.messages import DEAD_LETTER_TOPIC, RUN_TOPIC
+from gapless.observe.observer import ancestors
 from tests.conftest import ROOT
 
 CATALOGUE: Catalogue = load_catalogue()
@@ -52,7 +52,7 @@ def test_every_folder_has_an_entry_and_every_entry_a_folder() -> None:
 def test_the_callable_has_the_functions_name(function: Function) -> None:
     module = importlib.import_module(f"functions.{function.name}.main")
     assert callable(getattr(module, function.name))
-    assert function.source == f"functions/{function.name}/main.py"
+    assert function.source == f"gapless/functions/{function.name}.py"
     assert (module.__doc__ or "").strip(), "it says what it does"
 
 
@@ -212,7 +212,7 @@ def test_its_limits_fit_together(function: Function) -> None:
 
 @each
 def test_the_environment_that_it_gets_is_read_by_somebody(function: Function) -> None:
-    settings = (ROOT / "shared" / "settings.py").read_text(encoding="utf-8")
+    settings = (ROOT / "shared" / "gapless" / "declare" / "settings.py").read_text(encoding="utf-8")
     for variable in (*function.secrets, *function.environment):
         assert f'"{variable}"' in settings, variable
         assert f"`{variable}`" in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), variable

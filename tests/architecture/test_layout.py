@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.pipeline import DEFAULT_FILE, PLACEHOLDER, Keys, Pipeline, load_pipeline
+from gapless.declare.pipeline import DEFAULT_FILE, PLACEHOLDER, Keys, Pipeline, load_pipeline
 from tests.conftest import ROOT, TINY
 
-FOLDERS = ("shared", "cli", "functions")
+FOLDERS = ("shared", "functions", "deploy")
 # What a requirement is imported as, where that is not its name with underscores.
 IMPORTED_AS = {
     "google-cloud-bigquery": "google.cloud.bigquery",
@@ -58,23 +58,28 @@ def test_only_gcp_imports_google() -> None:
         for path in sources(*FOLDERS)
         if any(name == "google" or name.startswith("google.") for name in imported(path))
     }
-    assert {path.rpartition("/")[0] for path in guilty} == {"shared/gcp"}
+    assert {path.rpartition("/")[0] for path in guilty} == {"shared/gapless/gcp"}
 
 
 def test_nothing_in_shared_knows_the_command_line_or_the_functions() -> None:
+    """The import contract keeps folders apart; this keeps the libraries of the edges at the edges."""
     for path in sources("shared"):
         roots = {name.split(".")[0] for name in imported(path)}
-        assert not roots & {"cli", "functions", "click", "rich", "flask", "functions_framework", "tests"}, path
+        folder = path.relative_to(ROOT / "shared" / "gapless").parts[0]
+        edges = {"cli": {"click", "rich"}, "stack": {"click"}, "functions": {"flask", "functions_framework"}}
+        libraries = {"click", "rich", "flask", "functions_framework"} - edges.get(folder, set())
+        assert not roots & {*libraries, "functions", "deploy", "tests", "bench"}, path
 
 
 def test_the_environment_is_read_in_one_place_only() -> None:
-    """settings.py reads it; local.py and the ledger pass or ask for what concerns a process, not a setting."""
+    """settings.py reads it; what runs on a laptop passes on or asks for what concerns a process, not a setting."""
     readers = {
-        path.name
-        for path in sources("shared", "cli")
+        str(path.relative_to(ROOT / "shared" / "gapless"))
+        for path in sources("shared")
         if re.search(r"os\.environ\b|os\.getenv\b", path.read_text(encoding="utf-8"))
     }
-    assert readers <= {"settings.py", "local.py", "ledger.py"}
+    at_home = {path for path in readers if path.startswith(("local/", "stack/", "deploy/"))}
+    assert readers - at_home == {"declare/settings.py"}
 
 
 # ------------------------------------------------------------------------------------------------ the pipeline
@@ -166,7 +171,10 @@ def test_the_command_lines_packages_are_no_requirement_of_functions() -> None:
     assert not set(requirements()) & {"click", "rich", "pyarrow", "duckdb", "bqemulator", "sqlglot", "pytest", "numpy"}
 
 
-@pytest.mark.parametrize("module", ["shared.engine", "shared.wiring", "shared.explain", "shared.messages"])
+STARTS = ["gapless.engine", "gapless.wiring", "gapless.questions.explain", "gapless.messages"]
+
+
+@pytest.mark.parametrize("module", STARTS)
 def test_a_cold_start_imports_no_library_that_it_does_not_need(module: str) -> None:
     """Google's clients take most of a second: they are imported when a warehouse is connected, not before."""
     program = (
@@ -181,7 +189,7 @@ def test_a_cold_start_imports_no_library_that_it_does_not_need(module: str) -> N
 def test_looking_at_a_command_imports_neither_google_nor_the_loader() -> None:
     program = (
         "import sys; there = set(sys.modules); sys.argv = ['gapless', 'scan', '--help']\n"
-        "from cli.main import main\n"
+        "from gapless.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(sorted({m.split('.')[0] for m in set(sys.modules) - there} & {'google', 'pyarrow', 'duckdb', 'numpy'}))"
     )

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from shared import ledger
-from shared.catalogue import Catalogue, load_catalogue
-from shared.pipeline import DEFAULT_FILE, ENGINE_COLUMNS, Pipeline, build_pipeline, load_pipeline
-from shared.statements import create_table
+from gapless import ledger
+from gapless.declare.catalogue import DEFAULT_FILE as CATALOGUE_FILE
+from gapless.declare.catalogue import Catalogue, load_catalogue
+from gapless.declare.pipeline import DEFAULT_FILE, ENGINE_COLUMNS, Pipeline, build_pipeline, load_pipeline
+from gapless.warehouse.statements import create_table
 from tests.conftest import ROOT, TINY
 
 FOLDER = ROOT / "terraform"
@@ -81,10 +82,10 @@ def evaluated(folder: Path, expressions: dict[str, str], pipeline_file: Path = D
     for name in (*PURE, "ledger.yaml"):
         shutil.copy(FOLDER / name, folder / "terraform")
     for source, target in (
-        (ROOT / "functions" / "functions.yaml", "functions/functions.yaml"),
-        (pipeline_file, "shared/pipeline.yaml"),
+        (CATALOGUE_FILE, "shared/gapless/functions/functions.yaml"),
+        (pipeline_file, "shared/gapless/nba/pipeline.yaml"),
     ):
-        (folder / target).parent.mkdir()
+        (folder / target).parent.mkdir(parents=True)
         shutil.copy(source, folder / target)
     wanted = ", ".join(f"{name} = {expression}" for name, expression in expressions.items())
     result = subprocess.run(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Target
+from gapless.model import Target
 from tests.conftest import ROOT, Result, Season, Shop, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
@@ -199,7 +199,7 @@ def test_ctrl_c_ends_at_a_batch_and_the_same_command_goes_on(chain: Shop) -> Non
     pipeline = str(chain.pipeline.sql_folder.parent / "pipeline.yaml")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GAPLESS_")} | {"GAPLESS_PIPELINE": pipeline}
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *words],
+        [sys.executable, "-m", "gapless.cli.main", *words],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     attempts = f"SELECT COUNT(*) FROM {chain.ledger_table('attempts')} WHERE claim_number > 0"

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cli.main import COMMANDS
-from shared.model import Target, gap_id
+from gapless.cli.main import COMMANDS
+from gapless.model import Target, gap_id
 from tests.conftest import ROOT, Result, Season, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
@@ -54,7 +54,7 @@ def test_the_help_lists_every_command_and_every_exit_code(gapless: Callable[...,
 
 def test_the_version_is_told() -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "cli.main", "--version"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "gapless.cli.main", "--version"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if "is not installed" in result.stderr:
         pytest.skip("gapless runs from its folder here: an installed package has a version")
@@ -297,7 +297,7 @@ def test_nothing_is_coloured_when_nobody_looks(chain: Shop) -> None:
     """A real process with its output in a pipe: plain text for a file, and JSON and nothing else for a program."""
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLUMNS")}
     for words in (["scan"], ["plan"], ["scan", "--json"], ["apply"]):
-        command = [sys.executable, "-m", "cli.main", *words, "--home", str(chain.home), "--now", NOW]
+        command = [sys.executable, "-m", "gapless.cli.main", *words, "--home", str(chain.home), "--now", NOW]
         result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == (0 if words == ["apply"] else 1), result.stderr
         assert ESCAPE not in result.stdout + result.stderr
@@ -307,7 +307,7 @@ def test_nothing_is_coloured_when_nobody_looks(chain: Shop) -> None:
 
 @pytest.mark.usefixtures("run")
 def test_a_reader_that_stops_reading_is_no_error(chain: Shop) -> None:
-    command = f"{sys.executable} -m cli.main scan --json --home {chain.home} --now {NOW} | head -1"
+    command = f"{sys.executable} -m gapless.cli.main scan --json --home {chain.home} --now {NOW} | head -1"
     result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr
 

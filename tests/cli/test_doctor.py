@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from cli import doctor
-from shared.catalogue import load_catalogue
-from shared.doctor.facts import NotThere
+from gapless.cli import doctor
+from gapless.declare.catalogue import load_catalogue
+from gapless.doctor.facts import NotThere
 from tests.conftest import Result, Shop, plain
 
 REVENUE = "shop_mart.revenue"
@@ -144,7 +144,7 @@ def test_a_table_whose_date_is_no_date_is_found_and_not_counted(run: Callable[..
 
 
 def test_a_dataset_that_is_not_there_is_told_from_one_that_is(chain: Shop) -> None:
-    from shared.gcp.admin import BigQueryAdmin
+    from gapless.gcp.admin import BigQueryAdmin
 
     admin = BigQueryAdmin(chain.gapless.settings)
     assert admin.datasets(["shop_raw", "shop_nowhere", "shop_mart"]) == {"shop_raw", "shop_mart"}
@@ -244,7 +244,7 @@ def test_what_should_be_there_and_cannot_be_looked_at_is_4(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")
-    monkeypatch.setattr("shared.gcp.admin.ADMIN_SECONDS", 1.0)
+    monkeypatch.setattr("gapless.gcp.admin.ADMIN_SECONDS", 1.0)
     result = run("--json")
     assert result.code == 4
     told = json.loads(result.out)
@@ -267,18 +267,18 @@ def test_a_commit_is_counted_by_what_it_deploys(
 
     def commit(name: str) -> str:
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
         for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", name]):
             subprocess.run(["git", *words], cwd=tmp_path, check=True)
         told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
         return told.stdout.strip()
 
-    first = commit("shared/a.py")
+    first = commit("shared/gapless/a.py")
     assert look.behind(first) == 0
     commit("docs.md")
     assert look.behind(first) == 0, "documents deploy nothing"
-    commit("functions/b.py")
+    commit("shared/gapless/functions/b.py")
     commit("requirements.txt")
     assert look.behind(first) == 2
     assert look.behind("0" * 40) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import local
+from gapless.local import warehouse as local
 from tests.conftest import ROOT, Result
 
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Target, Verdict
+from gapless.model import Target, Verdict
 from tests.conftest import Result, Season, plain
 
 pa = pytest.importorskip("pyarrow")

@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from shared.model import Target
+from gapless.model import Target
 from tests.conftest import Result, Season, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 11)
@@ -67,7 +67,7 @@ def test_a_report_is_a_constant_number_of_jobs(
     if words == ("report", "runs") and jobs == 1:
         return
     bench, watched = chain.watched()
-    module = "cli.history" if words == ("history",) else f"cli.reports.{words[1]}"
+    module = "gapless.cli.history" if words == ("history",) else f"gapless.cli.reports.{words[1]}"
     monkeypatch.setattr(f"{module}.open_gapless", lambda *_: bench.gapless)
     assert run(*words).code == 0
     assert len(watched.calls) == jobs

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Target
+from gapless.model import Target
 from tests.conftest import Result, Shop, parsed, plain
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)

@@ -54,22 +54,20 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what is deployed, with the functions of the catalogue that have a file."""
+    """A checkout's copy of the package, with the functions of the catalogue that have a file."""
     root = tmp_path / "project"
-    for folder in ("shared", "functions"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    package = root / "shared" / "gapless"
+    shutil.copytree(ROOT / "shared" / "gapless", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "requirements.txt", root / "requirements.txt")
-    (root / "deploy").mkdir()
-    shutil.copyfile(ROOT / "deploy" / "bundle.py", root / "deploy" / "bundle.py")
-    catalogue = root / "functions" / "functions.yaml"
+    catalogue = package / "functions" / "functions.yaml"
     raw = yaml.safe_load(catalogue.read_text(encoding="utf-8"))
     raw["functions"] = {
         name: fields
         for name, fields in raw["functions"].items()
-        if (root / "functions" / name / "main.py").exists()
+        if (package / "functions" / f"{name}.py").exists()
     }
     catalogue.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-    return root
+    return package
 
 
 Served = Callable[[Path, str, dict[str, str]], str]

@@ -15,22 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from deploy import bundle
-from shared.catalogue import load_catalogue
-from shared.errors import BadInput
+from gapless.declare.catalogue import load_catalogue
+from gapless.deploy import bundle
+from gapless.errors import BadInput
 from tests.conftest import ROOT
 from tests.deploy.conftest import Served
 
 
 def test_the_same_input_gives_the_same_bytes_wherever_and_whenever_it_lies(tree: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "elsewhere"
-    shutil.copytree(tree, copy)
-    for number, path in enumerate(sorted(copy.rglob("*"))):
+    checkout = tmp_path / "elsewhere"
+    shutil.copytree(tree.parents[1], checkout)
+    copy = checkout / "shared" / "gapless"
+    for number, path in enumerate(sorted(checkout.rglob("*"))):
         os.utime(path, (1_000_000_000 + number, 1_000_000_000))
         path.chmod(0o700 if path.is_dir() else 0o600)
-    (copy / "shared" / "__pycache__").mkdir()
-    (copy / "shared" / "__pycache__" / "x.pyc").write_bytes(b"1")
-    (copy / "shared" / ".hidden").write_text("2")
+    (copy / "__pycache__").mkdir()
+    (copy / "__pycache__" / "x.pyc").write_bytes(b"1")
+    (copy / ".hidden").write_text("2")
     for number, root in enumerate((tree, copy)):
         content = bundle.collect(root)
         bundle.write_zip(content, tmp_path / f"{number}.zip")
@@ -60,7 +61,7 @@ def test_zip_and_folder_hold_the_same_files_sorted_with_fixed_times_and_permissi
 
 def test_a_change_of_one_byte_is_another_zip(tree: Path, tmp_path: Path) -> None:
     bundle.write_zip(bundle.collect(tree), tmp_path / "before.zip")
-    with (tree / "shared" / "sql" / "calendar.sql").open("a") as sql:
+    with (tree / "nba" / "sql" / "calendar.sql").open("a") as sql:
         sql.write("\n")
     bundle.write_zip(bundle.collect(tree), tmp_path / "after.zip")
     assert (tmp_path / "before.zip").read_bytes() != (tmp_path / "after.zip").read_bytes()
@@ -68,16 +69,16 @@ def test_a_change_of_one_byte_is_another_zip(tree: Path, tmp_path: Path) -> None
 
 def test_what_only_a_laptop_needs_stays_at_home(tree: Path) -> None:
     content = bundle.collect(tree)
-    assert {"main.py", "requirements.txt", "shared/pipeline.yaml", "shared/sql/calendar.sql", "shared/wiring.py",
-            "functions/web.py", "functions/functions.yaml", "shared/_commit.txt"} <= set(content)  # fmt: skip
+    wanted = ("nba/pipeline.yaml", "nba/sql/calendar.sql", "wiring.py", "functions/web.py", "_commit.txt")
+    assert {"main.py", "requirements.txt", *(f"gapless/{path}" for path in wanted)} <= set(content)
     assert not [path for path in content if path.startswith(bundle.AT_HOME)]
     assert not [path for path in content if "__pycache__" in path or path.endswith(".md")]
-    assert {path.partition("/")[0] for path in content} == {"main.py", "requirements.txt", "functions", "shared"}
+    assert {path.partition("/")[0] for path in content} == {"main.py", "requirements.txt", "gapless"}
 
 
 def test_everything_that_stays_at_home_exists() -> None:
     for path in bundle.AT_HOME:
-        assert (ROOT / path).exists(), path
+        assert (ROOT / "shared" / path).exists(), path
 
 
 def test_every_function_imports_from_the_bundle_alone(tree: Path, tmp_path: Path) -> None:
@@ -85,14 +86,14 @@ def test_every_function_imports_from_the_bundle_alone(tree: Path, tmp_path: Path
     bundle.write_folder(bundle.collect(tree), folder)
     program = (
         "import importlib, main, sys\n"
-        "assert not [m for m in sys.modules if m.startswith(('shared', 'functions.'))], 'main.py imports too early'\n"
+        "assert not [m for m in sys.modules if m.startswith('gapless')], 'main.py imports too early'\n"
         "for name in sys.argv[1:]:\n"
         "    assert callable(getattr(main, name)), name\n"
-        "    module = importlib.import_module(f'functions.{name}.main')\n"
+        "    module = importlib.import_module(f'gapless.functions.{name}')\n"
         "    assert callable(getattr(module, name)), name\n"
         "    assert module.__file__.startswith(sys.path[0]), module.__file__\n"
-        "import shared.gcp.admin, shared.gcp.outside, shared.wiring\n"
-        "found = {m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('shared', 'functions', 'cli')"
+        "import gapless.gcp.admin, gapless.gcp.outside, gapless.wiring\n"
+        "found = {m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'gapless'"
         " and getattr(m, '__file__', None)}\n"
         "assert all(f.startswith(sys.path[0]) for f in found), found\n"
     )
@@ -110,14 +111,14 @@ def test_every_function_imports_from_the_bundle_alone(tree: Path, tmp_path: Path
 
 def test_a_deployed_module_that_imports_what_stays_at_home_is_refused(tree: Path) -> None:
     with (tree / "functions" / "web.py").open("a") as source:
-        source.write("\ndef f():\n    from shared.sample import season\n    return season\n")
-    with pytest.raises(BadInput, match=r"functions/web\.py imports shared\.sample, which is not deployed"):
+        source.write("\ndef f():\n    from gapless.nba.sample import season\n    return season\n")
+    with pytest.raises(BadInput, match=r"functions/web\.py imports gapless\.nba\.sample, which is not deployed"):
         bundle.collect(tree)
 
 
 def test_a_function_without_a_file_is_refused(tree: Path) -> None:
-    (tree / "functions" / "run_processor" / "main.py").unlink()
-    with pytest.raises(BadInput, match=r"run_processor: there is no functions/run_processor/main\.py"):
+    (tree / "functions" / "run_processor.py").unlink()
+    with pytest.raises(BadInput, match=r"run_processor: there is no gapless/functions/run_processor\.py"):
         bundle.collect(tree)
 
 
@@ -133,9 +134,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(tree: Path, tmp_path: 
 def test_a_bundle_is_replaced_whole(tree: Path, tmp_path: Path) -> None:
     content = bundle.collect(tree)
     bundle.write_folder(content, tmp_path / "bundle")
-    (tmp_path / "bundle" / "shared" / "gone.py").write_text("")
+    (tmp_path / "bundle" / "gapless" / "gone.py").write_text("")
     bundle.write_folder(content, tmp_path / "bundle")
-    assert not (tmp_path / "bundle" / "shared" / "gone.py").exists()
+    assert not (tmp_path / "bundle" / "gapless" / "gone.py").exists()
 
 
 # -------------------------------------------------------------------------------------------------------- commit
@@ -151,21 +152,22 @@ def test_the_commit_is_the_one_that_last_changed_what_is_deployed(tree: Path) ->
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     assert bundle.commit(tree) == "unknown"
-    git(tree, "init", "-q")
-    git(tree, "add", ".")
-    git(tree, "commit", "-qm", "first")
-    first = git(tree, "rev-parse", "HEAD")
+    root = tree.parents[1]
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "first")
+    first = git(root, "rev-parse", "HEAD")
     assert bundle.commit(tree) == first
     content = bundle.collect(tree)
-    (tree / "notes.md").write_text("x")
-    git(tree, "add", ".")
-    git(tree, "commit", "-qm", "documents only")
+    (root / "notes.md").write_text("x")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "documents only")
     assert bundle.collect(tree) == content, "a commit that deploys nothing new gives the same bytes"
-    (tree / "shared" / "new.py").write_text("")
+    (tree / "new.py").write_text("")
     assert bundle.commit(tree) == f"{first}-dirty"
-    git(tree, "add", ".")
-    git(tree, "commit", "-qm", "second")
-    assert bundle.commit(tree) == git(tree, "rev-parse", "HEAD")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "second")
+    assert bundle.commit(tree) == git(root, "rev-parse", "HEAD")
 
 
 # ------------------------------------------------------------------------------------------------------ over HTTP

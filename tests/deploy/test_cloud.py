@@ -12,9 +12,9 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import scheduler_v1
 
-from shared.doctor.facts import Capacity, Job, Running
-from shared.errors import CannotObserve
-from shared.gcp.admin import CloudAdmin, SchedulerAdmin, _job, _quantity
+from gapless.doctor.facts import Capacity, Job, Running
+from gapless.errors import CannotObserve
+from gapless.gcp.admin import CloudAdmin, SchedulerAdmin, _job, _quantity
 
 FUNCTIONS = "cloudfunctions.googleapis.com/v2/projects/p/locations/-/functions"
 SERVICE = "projects/p/locations/us-central1/services/gapless-run-processor"

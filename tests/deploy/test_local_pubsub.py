@@ -23,12 +23,12 @@ import pytest
 from google.api_core import exceptions as api
 from google.cloud import pubsub_v1
 
-from deploy.stack import choice
-from deploy.stack.processes import Program, launch, stop, tail, wait_until_ready
-from deploy.stack.pubsub.backlog import Backlog, Delivery, Message, Rules
-from deploy.stack.pubsub.broker import Broker, Subscription
-from shared.errors import BadInput, CannotObserve
-from shared.gcp.pubsub import PubSubBus
+from gapless.errors import BadInput, CannotObserve
+from gapless.gcp.pubsub import PubSubBus
+from gapless.stack import choice
+from gapless.stack.processes import Program, launch, stop, tail, wait_until_ready
+from gapless.stack.pubsub.backlog import Backlog, Delivery, Message, Rules
+from gapless.stack.pubsub.broker import Broker, Subscription
 from tests.conftest import ROOT
 from tests.deploy.conftest import free_port
 

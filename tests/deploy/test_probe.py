@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import bundle, probe
-from shared.catalogue import load_catalogue
+from gapless.declare.catalogue import load_catalogue
+from gapless.deploy import bundle, probe
 from tests.conftest import ROOT, Shop
 from tests.deploy.conftest import Served
 from tests.functions.conftest import Call, call
@@ -83,7 +83,7 @@ Probe = Callable[..., "subprocess.CompletedProcess[str]"]
 def run() -> Probe:
     def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "deploy.probe", *words],
+            [sys.executable, "-m", "gapless.deploy.probe", *words],
             cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": "", **environment},
         )  # fmt: skip
 

@@ -8,13 +8,13 @@ import uuid
 
 import pytest
 
-from shared.catalogue import load_catalogue
-from shared.doctor.declared import Declared, declared_topics
-from shared.doctor.diagnosis import findings
-from shared.doctor.facts import NotChecked, Observed, Running, Subscription
-from shared.gcp.admin import PubSubAdmin
-from shared.gcp.pubsub import PubSubSetup
-from shared.pipeline import load_pipeline
+from gapless.declare.catalogue import load_catalogue
+from gapless.declare.pipeline import load_pipeline
+from gapless.doctor.declared import Declared, declared_topics
+from gapless.doctor.diagnosis import findings
+from gapless.doctor.facts import NotChecked, Observed, Running, Subscription
+from gapless.gcp.admin import PubSubAdmin
+from gapless.gcp.pubsub import PubSubSetup
 from tests.deploy.test_local_pubsub import own_pubsub  # noqa: F401  (a fixture)
 
 CATALOGUE = load_catalogue()

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import choice
-from deploy.stack import stack as stack_module
-from deploy.stack.processes import Program, free_port, kill, launch, members, stop, wait_until_ready
-from deploy.stack.stack import Stack
-from shared.catalogue import Schedule
-from shared.errors import CannotObserve
+from gapless.declare.catalogue import Schedule
+from gapless.errors import CannotObserve
+from gapless.stack import choice
+from gapless.stack import stack as stack_module
+from gapless.stack.processes import Program, free_port, kill, launch, members, stop, wait_until_ready
+from gapless.stack.stack import Stack
 from tests.conftest import ROOT
 
 pytest.importorskip("apscheduler", reason="the local stack is not installed: pip install -e '.[cli,local,dev]'")
 
-from deploy.stack.clock import cron
+from gapless.stack.clock import cron
 
 SLEEP = Program("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])
 
@@ -132,7 +132,7 @@ def test_a_schedule_fires_when_cron_would(text: str, zone: str, after: str, expe
 
 def test_the_command_says_that_nothing_runs(tmp_path: Path) -> None:
     def call(word: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "deploy.stack", word, "--home", str(tmp_path)]
+        command = [sys.executable, "-m", "gapless.stack", word, "--home", str(tmp_path)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert call("status").returncode == 1

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from shared.engine import Look
-from shared.model import Policy, Scope, Target
-from shared.sample.season import SampleSeason, write_season
-from shared.settings import LOCAL_PROJECT, read_settings
-from shared.wiring import Gapless, InProcessBus, connect
+from gapless.declare.settings import LOCAL_PROJECT, read_settings
+from gapless.engine import Look
+from gapless.model import Policy, Scope, Target
+from gapless.nba.sample.season import SampleSeason, write_season
+from gapless.wiring import Gapless, InProcessBus, connect
 from tests.conftest import ROOT, SEASON, Bench
 
 pytest.importorskip("apscheduler", reason="the local stack is not installed: pip install -e '.[cli,local,dev]'")
@@ -32,8 +32,8 @@ pa = pytest.importorskip("pyarrow")
 pc = pytest.importorskip("pyarrow.compute")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from deploy.stack import choice  # noqa: E402
-from deploy.stack.stack import Addresses, Stack, missing  # noqa: E402
+from gapless.stack import choice  # noqa: E402
+from gapless.stack.stack import Addresses, Stack, missing  # noqa: E402
 
 LONG = 240  # seconds for what takes a few on a quiet machine: a limit for what never comes, and no measure
 PHASES = ("phase2_to_phase3", "phase3_to_phase4", "phase4_to_phase5", "phase5_to_phase6")
@@ -132,7 +132,7 @@ class Running:
                 pq.write_table(part, folder / path.name)
         environment = self.stack.environment(self.addresses.warehouse, self.addresses.pubsub if announced else "")
         loaded = subprocess.run(
-            [sys.executable, "-m", "cli.main", "load", str(folder)],
+            [sys.executable, "-m", "gapless.cli.main", "load", str(folder)],
             cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert loaded.returncode == 0, loaded.stdout + loaded.stderr
@@ -262,7 +262,7 @@ class Running:
         return total // 1024
 
     def newest_logs(self) -> str:
-        command = [sys.executable, "-m", "deploy.stack", "logs", "--home", str(self.stack.home), "--lines", "40"]
+        command = [sys.executable, "-m", "gapless.stack", "logs", "--home", str(self.stack.home), "--lines", "40"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
     def calls_ended(self, name: str) -> int:

@@ -9,7 +9,7 @@ import random
 import time
 from datetime import date, timedelta
 
-from shared.model import Target, Verdict
+from gapless.model import Target, Verdict
 from tests.e2e.conftest import LONG, Running
 
 OPENING = date(2022, 10, 18)

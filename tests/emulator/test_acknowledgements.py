@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from shared.acknowledgements import State, as_yaml, compare, in_look, parse, read
-from shared.explain import explain
-from shared.model import Acknowledged, Target, Verdict
+from gapless.model import Acknowledged, Target, Verdict
+from gapless.questions.acknowledgements import State, as_yaml, compare, in_look, parse, read
+from gapless.questions.explain import explain
 from tests.conftest import Shop
 
 FIRST, DAY, LAST = date(2024, 2, 1), date(2024, 2, 3), date(2024, 2, 6)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.model import Status, Target, Verdict, days_between
+from gapless.model import Status, Target, Verdict, days_between
 from tests.conftest import TINY, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 10)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from shared.backfill import BackfillReport, backfill, unready
-from shared.errors import TransientFailure
-from shared.messages import read_completion
-from shared.model import Status, Target, Verdict
+from gapless.errors import TransientFailure
+from gapless.messages import read_completion
+from gapless.model import Status, Target, Verdict
+from gapless.tasks.backfill import BackfillReport, backfill, unready
 from tests.conftest import TINY, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 8)

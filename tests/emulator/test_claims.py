@@ -12,9 +12,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from shared import ledger
-from shared.errors import ClaimLost
-from shared.model import Policy, Target, Verdict, Wanted
+from gapless import ledger
+from gapless.errors import ClaimLost
+from gapless.model import Policy, Target, Verdict, Wanted
 from tests.conftest import Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
@@ -91,7 +91,7 @@ def claimed_by(shop: Shop, owner: str) -> Verdict | None:
 
 def test_the_lease_of_a_dead_process_is_void_at_once(shop: Shop) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", "from shared.ledger import this_process; print(this_process())"],
+        [sys.executable, "-c", "from gapless.ledger import this_process; print(this_process())"],
         stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     owner = process.communicate()[0].strip()

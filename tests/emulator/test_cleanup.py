@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from shared.cleanup.cleaner import Cleaner
-from shared.cleanup.decision import Rules
-from shared.cleanup.outcome import Cleaned, Ended
-from shared.errors import Halted, Refused, TransientFailure
-from shared.model import Target, Verdict, Wanted
+from gapless.errors import Halted, Refused, TransientFailure
+from gapless.model import Target, Verdict, Wanted
+from gapless.tasks.cleanup.cleaner import Cleaner
+from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from tests.conftest import ROOT, Bench, Clock, Season, Shop, Watched, plain
 
 Gapless = Callable[..., Any]
@@ -357,10 +357,10 @@ import os, sys
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from shared.cleanup.cleaner import Cleaner
-from shared.cleanup.decision import Rules
-from shared.settings import read_settings
-from shared.wiring import connect
+from gapless.tasks.cleanup.cleaner import Cleaner
+from gapless.tasks.cleanup.decision import Rules
+from gapless.declare.settings import read_settings
+from gapless.wiring import connect
 from tests.conftest import Watched
 home, pipeline, now = sys.argv[1:]
 settings = replace(read_settings({}, home=Path(home)), pipeline=Path(pipeline))

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from shared.alerts import Alert, Channel, LogChannel, Severity, SqlAlertBook, Teller
-from shared.detector import PREFIX, Detection, GapHistory, detect
-from shared.engine import Engine
-from shared.errors import CannotObserve, ClaimLost, GaplessError, Storm, TransientFailure
-from shared.logs import Log
-from shared.messages import RUN_TOPIC
-from shared.model import Target, Wanted
-from shared.slack import Undelivered
+from gapless.engine import Engine
+from gapless.errors import CannotObserve, ClaimLost, GaplessError, Storm, TransientFailure
+from gapless.logs import Log
+from gapless.messages import RUN_TOPIC
+from gapless.model import Target, Wanted
+from gapless.tasks.detect.detector import PREFIX, Detection, GapHistory, detect
+from gapless.tell.alerts import Alert, Channel, LogChannel, Severity, SqlAlertBook, Teller
+from gapless.tell.slack import Undelivered
 from tests.conftest import Bench, Season, Shop, Watched
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)

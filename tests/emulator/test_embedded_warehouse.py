@@ -14,13 +14,13 @@ from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from shared import local
-from shared.emulator import memory
-from shared.emulator.memory import RecentResults
-from shared.errors import BadInput
-from shared.gcp.bigquery import BigQueryWarehouse
-from shared.settings import read_settings
-from shared.wiring import connect
+from gapless.declare.settings import read_settings
+from gapless.errors import BadInput
+from gapless.gcp.bigquery import BigQueryWarehouse
+from gapless.local import warehouse as local
+from gapless.local.emulator import memory
+from gapless.local.emulator.memory import RecentResults
+from gapless.wiring import connect
 from tests.conftest import Shop
 
 WIDE = "SELECT " + ", ".join(f"{n} AS c{n}" for n in range(200))  # counts as 3 MB of the 64 that are kept

@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from shared import local
-from shared.engine import Report
-from shared.intake import read
-from shared.loading import load
-from shared.model import Batch, Outcome, Status, Target, Verdict
-from shared.sample.season import write_season
-from shared.settings import read_settings
-from shared.statements import quoted
-from shared.wiring import connect
-from shared.workshop import SqlWorkshop, staging_table
+from gapless.declare.settings import read_settings
+from gapless.engine import Report
+from gapless.execute.workshop import SqlWorkshop, staging_table
+from gapless.files import read
+from gapless.local import warehouse as local
+from gapless.model import Batch, Outcome, Status, Target, Verdict
+from gapless.nba.sample.season import write_season
+from gapless.tasks.load import load
+from gapless.warehouse.statements import quoted
+from gapless.wiring import connect
 from tests.conftest import SEASON, Bench, Clock
 from tests.emulator.test_upcoming import AFTERNOON, FORECAST, TODAY, TOMORROW, cut, on, pa, to_come
 

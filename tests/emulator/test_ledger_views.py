@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared import ledger
-from shared.model import Target, days_between
+from gapless import ledger
+from gapless.model import Target, days_between
 from tests.conftest import Shop
 from tests.emulator.test_audit import spoiled
 

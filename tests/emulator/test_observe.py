@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared import local
-from shared.errors import CannotObserve, TransientFailure
-from shared.model import Gap, Scope, Target, Verdict
+from gapless.errors import CannotObserve, TransientFailure
+from gapless.local import warehouse as local
+from gapless.model import Gap, Scope, Target, Verdict
 from tests.conftest import Result, Season, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 10)
@@ -129,7 +129,7 @@ def test_rows_on_a_day_without_sales_are_a_phantom(complete: Shop) -> None:
     sunday = LAST + timedelta(days=1)
     complete.copy_rows(Target("revenue", LAST), sunday)
     hashed = complete.gapless.pipeline.processor("revenue")
-    from shared.statements import row_hash
+    from gapless.warehouse.statements import row_hash
 
     complete.update(Target("revenue", sunday), f"row_hash = {row_hash(hashed.content)}")
     look = complete.scan()
@@ -210,9 +210,9 @@ def test_a_statement_that_is_refused_is_not_a_gap(
 
 
 def test_a_server_that_does_not_answer_is_not_a_gap(tmp_path: Path) -> None:
-    from shared.model import Policy
-    from shared.settings import read_settings
-    from shared.wiring import connect
+    from gapless.declare.settings import read_settings
+    from gapless.model import Policy
+    from gapless.wiring import connect
 
     port = local._free_port()
     settings = read_settings({"BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{port}"}, home=tmp_path)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from shared.cleanup.outcome import Cleaned, Ended
-from shared.engine import Look
-from shared.errors import Halted
-from shared.model import Target, Verdict, Wanted
-from shared.phantoms import PhantomCleaner, Proposals, proposals
-from shared.statements import quoted, row_hash
+from gapless.engine import Look
+from gapless.errors import Halted
+from gapless.model import Target, Verdict, Wanted
+from gapless.tasks.cleanup.outcome import Cleaned, Ended
+from gapless.tasks.cleanup.phantoms import PhantomCleaner, Proposals, proposals
+from gapless.warehouse.statements import quoted, row_hash
 from tests.conftest import Bench, Result, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
@@ -168,7 +168,7 @@ def test_sources_and_other_services_are_told_what_to_do_themselves(yard: Yard) -
 def test_an_implausible_share_of_a_table_is_refused_and_can_be_lifted(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.phantoms.SHARE_LEAST", 2)
+    monkeypatch.setattr("gapless.tasks.cleanup.phantoms.SHARE_LEAST", 2)
     yard.add("standing", QUIET, "ABC")
     before = yard.rows()
     (done,) = yard.clean()
@@ -315,8 +315,8 @@ def test_the_command_proposes_removes_and_says_how_to_bring_back(
         {"processor": "forecast", "date": "2024-02-08", "why": "a record; name it to remove it: --processors forecast"}
     ]
     assert "| standing | 2024-02-08 | 0 | 2 | 0 | A |" in gapless("clean-phantoms", "--markdown", *where).out
-    monkeypatch.setattr("shared.phantoms.SHARE_LEAST", 2)
-    monkeypatch.setattr("shared.phantoms.MOST_SHARE_PCT", 5.0)
+    monkeypatch.setattr("gapless.tasks.cleanup.phantoms.SHARE_LEAST", 2)
+    monkeypatch.setattr("gapless.tasks.cleanup.phantoms.MOST_SHARE_PCT", 5.0)
     refused = gapless("clean-phantoms", "--apply", *where)
     assert refused.code == 3
     assert "lift the limit with --lift-share" in refused.err

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CannotObserve
-from shared.loading import load
-from shared.model import Batch, Status, Target, Wanted, days_between
-from shared.workshop import SqlWorkshop, staging_table
+from gapless.errors import CannotObserve
+from gapless.execute.workshop import SqlWorkshop, staging_table
+from gapless.model import Batch, Status, Target, Wanted, days_between
+from gapless.tasks.load import load
 from tests.conftest import Season, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 10)
@@ -157,7 +157,7 @@ def test_damaged_rows_of_a_record_are_replaced_and_whole_ones_kept(complete: Sho
 def order(shop: Shop, *rows: tuple[str, date, str, int]) -> int:
     """Load orders as the command line does, after the file was checked."""
     pa = pytest.importorskip("pyarrow")
-    from shared.intake import RawRows
+    from gapless.files import RawRows
 
     names = ("order_id", "order_day", "branch", "amount_cents")
     table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
@@ -195,7 +195,7 @@ def test_a_load_replaces_the_rows_of_its_own_source_only(chain: Shop, tmp_path: 
 def test_a_schedule_from_box_scores_never_removes_the_schedules_own_rows(built_season: Season) -> None:
     """Two sources describe one game: a load of one leaves what the other said."""
     pa = pytest.importorskip("pyarrow")
-    from shared.intake import RawRows
+    from gapless.files import RawRows
 
     day = built_season.season.game_dates[30]
     schedule = built_season.pipeline.processor("schedule")

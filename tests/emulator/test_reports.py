@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.detector import GapHistory
-from shared.model import Target
-from shared.reports.comparison import compare
-from shared.run_history import DayOfRuns, Teller, Told, Word, read_outcomes, read_runs
+from gapless.model import Target
+from gapless.questions.reports.comparison import compare
+from gapless.questions.reports.run_history import DayOfRuns, Teller, Told, Word, read_outcomes, read_runs
+from gapless.tasks.detect.detector import GapHistory
 from tests.conftest import Shop
 from tests.emulator.test_audit import spoiled
 

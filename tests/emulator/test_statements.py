@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from shared import ledger
-from shared.loading import load
-from shared.model import Target
-from shared.observe import statement
-from shared.pipeline import Pipeline, load_pipeline
-from shared.ports import Param
-from shared.statements import coverage, create_table, publish, render, stage
+from gapless import ledger
+from gapless.declare.pipeline import Pipeline, load_pipeline
+from gapless.model import Target
+from gapless.observe.observer import statement
+from gapless.tasks.load import load
+from gapless.warehouse.ports import Param
+from gapless.warehouse.statements import coverage, create_table, publish, render, stage
 from tests.conftest import TINY, Shop, shop_pipeline
 
 sqlglot = pytest.importorskip("sqlglot")
@@ -116,7 +116,7 @@ def test_what_really_runs_has_its_values_in_parameters_and_none_in_its_text(chai
 
 def test_a_load_has_its_values_in_parameters(chain: Shop, tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
-    from shared.intake import RawRows
+    from gapless.files import RawRows
 
     bench, watched = chain.variant(tmp_path, change={"orders": {"replace_by": ["branch"]}}).watched()
     day = date(2024, 2, 1)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared import local
-from shared.emulator import store
-from shared.emulator.store import Store
-from shared.settings import read_settings
-from shared.wiring import connect
+from gapless.declare.settings import read_settings
+from gapless.local import warehouse as local
+from gapless.local.emulator import store
+from gapless.local.emulator.store import Store
+from gapless.wiring import connect
 
 KEY = ("translate", "a project", "SELECT " + "x" * 300)
 TEXT = "SELECT 'ä' AS \"x\"\n"

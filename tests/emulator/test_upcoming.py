@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from shared import local
-from shared.intake import RawRows, read
-from shared.loading import load
-from shared.model import Target, Verdict
-from shared.sample.season import write_season
-from shared.settings import read_settings
-from shared.wiring import connect
+from gapless.declare.settings import read_settings
+from gapless.files import RawRows, read
+from gapless.local import warehouse as local
+from gapless.model import Target, Verdict
+from gapless.nba.sample.season import write_season
+from gapless.tasks.load import load
+from gapless.wiring import connect
 from tests.conftest import SEASON, Bench, Clock
 
 pa = pytest.importorskip("pyarrow")

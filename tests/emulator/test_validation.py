@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shared import ledger
-from shared.classify import Category
-from shared.model import Scope, Target
-from shared.validation import Check, Finding, Repair, Report, Severity, read_by, validate
+from gapless import ledger
+from gapless.model import Scope, Target
+from gapless.questions.classify import Category
+from gapless.questions.validation import Check, Finding, Repair, Report, Severity, read_by, validate
 from tests.conftest import Shop
 
 FIRST, LAST = date(2024, 1, 15), date(2024, 2, 4)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import flask
 import pytest
 
-from functions import web
-from shared.wiring import Gapless
+from gapless.functions import web
+from gapless.wiring import Gapless
 
 
 class Reply(NamedTuple):

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.errors import GaplessError, TransientFailure
-from shared.messages import RUN_TOPIC, read_run_request
-from shared.model import Scope, Target, days_between
-from shared.pipeline import Pipeline, load_pipeline
-from shared.statements import quoted
-from shared.transition import following
-from shared.verdicts import civil_today
-from shared.wiring import InProcessBus
+from gapless.declare.pipeline import Pipeline, load_pipeline
+from gapless.errors import GaplessError, TransientFailure
+from gapless.judge.verdicts import civil_today
+from gapless.messages import RUN_TOPIC, read_run_request
+from gapless.model import Scope, Target, days_between
+from gapless.tasks.advance import following
+from gapless.warehouse.statements import quoted
+from gapless.wiring import InProcessBus
 from tests.conftest import Shop, shop_pipeline
 from tests.functions.conftest import Call, Reply, push
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import load_catalogue
-from shared.errors import TransientFailure
-from shared.messages import RUN_TOPIC
-from shared.model import Target
-from shared.wiring import Gapless
+from gapless.declare.catalogue import load_catalogue
+from gapless.errors import TransientFailure
+from gapless.messages import RUN_TOPIC
+from gapless.model import Target
+from gapless.wiring import Gapless
 from tests.conftest import Season, Shop, processors_that_run
 from tests.emulator.test_detector import forgotten
 from tests.functions.conftest import Call, Reply

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import StillRunning
-from shared.model import Batch, Policy, Target, Verdict
-from shared.ports import Warehouse
+from gapless.errors import StillRunning
+from gapless.model import Batch, Policy, Target, Verdict
+from gapless.warehouse.ports import Warehouse
 from tests.conftest import Shop
 from tests.functions.conftest import Call, Reply, push
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shared.gcp.outside import OutsideRuns
-from shared.model import Target, Verdict
+from gapless.gcp.outside import OutsideRuns
+from gapless.model import Target, Verdict
 from tests.conftest import Shop
 from tests.functions.conftest import Call, push
 

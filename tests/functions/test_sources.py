@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Target
+from gapless.model import Target
 from tests.conftest import Shop
 from tests.functions.conftest import Call, push
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import load_catalogue
-from shared.errors import CannotObserve, TransientFailure
-from shared.messages import DEAD_LETTER_TOPIC, RUN_TOPIC, read_completion, read_run_request
-from shared.model import Policy, Target
-from shared.wiring import Gapless, InProcessBus
+from gapless.declare.catalogue import load_catalogue
+from gapless.errors import CannotObserve, TransientFailure
+from gapless.messages import DEAD_LETTER_TOPIC, RUN_TOPIC, read_completion, read_run_request
+from gapless.model import Policy, Target
+from gapless.wiring import Gapless, InProcessBus
 from tests.conftest import Season, Shop, processors_that_run
 from tests.emulator.test_audit import spoiled
 from tests.functions.conftest import Call, Reply, push

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import load_catalogue
-from shared.errors import TransientFailure
-from shared.model import Target, Wanted
-from shared.wiring import Gapless
+from gapless.declare.catalogue import load_catalogue
+from gapless.errors import TransientFailure
+from gapless.model import Target, Wanted
+from gapless.wiring import Gapless
 from tests.conftest import Shop
 from tests.emulator import test_cleanup
 from tests.emulator.test_cleanup import OLD, Yard
@@ -149,5 +149,5 @@ def test_removed_dates_start_nothing(call: Call, yard: Yard) -> None:
 
 def test_the_file_is_where_the_catalogue_says() -> None:
     function = load_catalogue().functions[NAME]
-    assert Path(function.source).as_posix() == "functions/upcoming_cleanup/main.py"
+    assert Path(function.source).as_posix() == "gapless/functions/upcoming_cleanup.py"
     assert {"nba_analytics", "nba_orchestration"} <= set(function.writes)

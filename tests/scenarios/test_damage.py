@@ -8,8 +8,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from shared.model import ASKS_FOR_A_RUN, Target, Verdict
-from shared.pipeline import Processor
+from gapless.declare.pipeline import Processor
+from gapless.model import ASKS_FOR_A_RUN, Target, Verdict
 from tests.conftest import Season
 
 WEEKS = 3

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from shared.errors import CannotObserve, Halted, Storm, TransientFailure
-from shared.intake import RawRows
-from shared.loading import load
-from shared.model import Policy, Status, Target, Verdict, Wanted, days_between
-from shared.wiring import InProcessBus
+from gapless.errors import CannotObserve, Halted, Storm, TransientFailure
+from gapless.files import RawRows
+from gapless.model import Policy, Status, Target, Verdict, Wanted, days_between
+from gapless.tasks.load import load
+from gapless.wiring import InProcessBus
 from tests.conftest import Result, Season, Shop, processors_that_run
 from tests.emulator.test_audit import spoiled
 

@@ -18,10 +18,10 @@ from typing import Any
 import flask
 import pytest
 
-from functions import web
-from shared.messages import RUN_TOPIC
-from shared.model import Target, Verdict, Wanted
-from shared.wiring import Gapless, InProcessBus
+from gapless.functions import web
+from gapless.messages import RUN_TOPIC
+from gapless.model import Target, Verdict, Wanted
+from gapless.wiring import Gapless, InProcessBus
 from tests.conftest import Season, Shop
 from tests.functions.conftest import push
 

@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
-from cli.present import fix
-from shared import local
-from shared.engine import Look, Report
-from shared.explain import explain
-from shared.intake import RawRows, read
-from shared.loading import load
-from shared.model import Gap, Status, Target, Verdict
-from shared.sample.incidents import by_name
-from shared.sample.known import read_season
-from shared.settings import read_settings
-from shared.wiring import connect, utcnow
+from gapless.cli.present import fix
+from gapless.declare.settings import read_settings
+from gapless.engine import Look, Report
+from gapless.files import RawRows, read
+from gapless.local import warehouse as local
+from gapless.model import Gap, Status, Target, Verdict
+from gapless.nba.sample.incidents import by_name
+from gapless.nba.sample.known import read_season
+from gapless.questions.explain import explain
+from gapless.tasks.load import load
+from gapless.wiring import connect, utcnow
 from tests.conftest import Bench, Season
 
 PCF, PDC, MLFS = "player_composite_factors", "player_daily_cache", "ml_feature_store_v2"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Policy, Target, days_between
+from gapless.model import Policy, Target, days_between
 from tests.conftest import ROOT, Part, Season, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 8)
@@ -50,7 +50,7 @@ def test_a_backfill_that_is_killed_again_and_again_ends_with_what_an_undisturbed
     damaged = set(built_season.differences())
     assert len(damaged) >= 30
     words = ["--start-date", str(first), "--end-date", str(last), "--home", str(built_season.home), "--json"]
-    command = [sys.executable, "-m", "cli.main", "backfill", *words]
+    command = [sys.executable, "-m", "gapless.cli.main", "backfill", *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GAPLESS_")}
     killed, code = 0, None
     for attempt in range(KILLS + 4):

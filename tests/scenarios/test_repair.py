@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from shared import local
-from shared.intake import RawRows, read
-from shared.loading import load
-from shared.model import Target, days_between
-from shared.sample.incidents import by_name
-from shared.sample.known import read_season
-from shared.settings import read_settings
-from shared.wiring import connect, utcnow
+from gapless.declare.settings import read_settings
+from gapless.files import RawRows, read
+from gapless.local import warehouse as local
+from gapless.model import Target, days_between
+from gapless.nba.sample.incidents import by_name
+from gapless.nba.sample.known import read_season
+from gapless.tasks.load import load
+from gapless.wiring import connect, utcnow
 from tests.conftest import Bench, Part, Result, Season
 from tests.scenarios.test_incidents import between, damage
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from shared.model import Target
-from shared.reports.comparison import Comparison, Finding, compare
-from shared.reports.failures import causes
-from shared.run_history import Teller, read_outcomes, read_runs
-from shared.sample.incidents import by_name
+from gapless.model import Target
+from gapless.nba.sample.incidents import by_name
+from gapless.questions.reports.comparison import Comparison, Finding, compare
+from gapless.questions.reports.failures import causes
+from gapless.questions.reports.run_history import Teller, read_outcomes, read_runs
 from tests.conftest import Bench, Result, Season, Shop
 from tests.emulator.test_audit import spoiled
 

@@ -21,18 +21,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import ledger, local
-from shared.classify import Category, Classifier, by_date
-from shared.intake import RawRows, read
-from shared.loading import load
-from shared.model import Target, days_between
-from shared.pipeline import Rule
-from shared.sample.incidents import by_name
-from shared.sample.known import read_season
-from shared.settings import read_settings
-from shared.statements import row_hash
-from shared.validation import Check, Report, Severity, validate
-from shared.wiring import connect, utcnow
+from gapless import ledger
+from gapless.declare.pipeline import Rule
+from gapless.declare.settings import read_settings
+from gapless.files import RawRows, read
+from gapless.local import warehouse as local
+from gapless.model import Target, days_between
+from gapless.nba.sample.incidents import by_name
+from gapless.nba.sample.known import read_season
+from gapless.questions.classify import Category, Classifier, by_date
+from gapless.questions.validation import Check, Report, Severity, validate
+from gapless.tasks.load import load
+from gapless.warehouse.statements import row_hash
+from gapless.wiring import connect, utcnow
 from tests.conftest import Bench, Result, Season, Shop, shop_pipeline
 
 PCF, MLFS, TDZA, PGS = (

@@ -1,6 +1,6 @@
 """Random pipelines, damage, crashes, races and lost messages: whatever happened, the next applies make it right.
 
-Everything runs on the twins of `shared.twin`. A run is interrupted at the steps where the twins pause: killed there
+Everything runs on the twins of `tests.twin`. A run is interrupted at the steps where the twins pause: killed there
 (it then does nothing any more), or left standing while another run goes on.
 """
 
@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared.engine import Engine, Report
-from shared.errors import ClaimLost, GaplessError, TransientFailure
-from shared.model import Policy, Scope, Target, Verdict, days_between
-from shared.pipeline import Pipeline
-from shared.twin import Clock, Row, Rows, Twin, World, declare, fingerprint
+from gapless.declare.pipeline import Pipeline
+from gapless.engine import Engine, Report
+from gapless.errors import ClaimLost, GaplessError, TransientFailure
+from gapless.model import Policy, Scope, Target, Verdict, days_between
+from tests.twin import Clock, Row, Rows, Twin, World, declare, fingerprint
 
 FIRST, LAST = date(2024, 1, 4), date(2024, 1, 11)
 DAYS = tuple(days_between(FIRST, LAST))

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.acknowledgements import LONGEST, State, as_yaml, by_range, compare, in_look, parse, standing
-from shared.engine import Look
-from shared.errors import BadInput
-from shared.model import Acknowledged, Day, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
-from shared.pipeline import Pipeline, load_pipeline
-from shared.twin import declare
-from shared.verdicts import judge
+from gapless.declare.pipeline import Pipeline, load_pipeline
+from gapless.engine import Look
+from gapless.errors import BadInput
+from gapless.judge.verdicts import judge
+from gapless.model import Acknowledged, Day, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
+from gapless.questions.acknowledgements import LONGEST, State, as_yaml, by_range, compare, in_look, parse, standing
+from tests.twin import declare
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2024, 1, 20, 17, tzinfo=UTC)
@@ -240,7 +240,8 @@ def test_taking_a_file_again_is_no_difference_and_acknowledges_nothing_anew() ->
 
 
 def shipped() -> list[Acknowledged]:
-    return parse((ROOT / "shared" / "known_gaps.yaml").read_text(encoding="utf-8"), NBA, "known_gaps.yaml")
+    path = ROOT / "shared" / "gapless" / "nba" / "known_gaps.yaml"
+    return parse(path.read_text(encoding="utf-8"), NBA, "known_gaps.yaml")
 
 
 def test_the_shipped_example_is_what_the_validation_of_january_2026_lists() -> None:
@@ -253,7 +254,7 @@ def test_the_shipped_example_is_what_the_validation_of_january_2026_lists() -> N
 
 def played_days(pipeline: Pipeline, folder: Path) -> dict[int, list[tuple[date, bool]]]:
     """Per season's first year: the days with games, and whether they belong to the play-offs."""
-    from shared.intake import read
+    from gapless.files import read
 
     found: dict[int, set[tuple[date, bool]]] = {}
     for raw in read(folder, pipeline, date(2026, 1, 1)).rows:

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.alerts import (
+from gapless.declare.settings import read_settings
+from gapless.errors import BadInput
+from gapless.tell.alerts import (
     DAY,
     LEASE,
     REPEAT,
@@ -34,9 +36,7 @@ from shared.alerts import (
     decide,
     first_dates,
 )
-from shared.errors import BadInput
-from shared.settings import read_settings
-from shared.slack import SlackChannel, Undelivered
+from gapless.tell.slack import SlackChannel, Undelivered
 
 NOW = datetime(2024, 2, 12, 11, tzinfo=UTC)
 PAGE = Alert("gaps/flood", Severity.PAGE, 143, "143 gaps are open, more than 100", "143 missing")

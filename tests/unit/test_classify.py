@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.classify import EXPECTED, Category, Classifier, by_date
-from shared.engine import Look
-from shared.model import Acknowledged, Day, History, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
-from shared.twin import declare
-from shared.verdicts import judge
+from gapless.engine import Look
+from gapless.judge.verdicts import judge
+from gapless.model import Acknowledged, Day, History, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
+from gapless.questions.classify import EXPECTED, Category, Classifier, by_date
+from tests.twin import declare
 
 PGS, TDZA, PSZA = "player_game_summary", "team_defense_zone_analysis", "player_shot_zone_analysis"
 PCF, PDC, MLFS = "player_composite_factors", "player_daily_cache", "ml_feature_store_v2"

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.catalogue import load_catalogue
-from shared.cleanup.decision import Counts, Decision, Lease, Rules, decide, reader_of_the_past
-from shared.cleanup.outcome import Cleaned, Ended, raise_first
-from shared.cleanup.statements import absent, back_up, backup_name, bring_back, compare, count, delete
-from shared.errors import Refused, TransientFailure
-from shared.model import days_between
-from shared.pipeline import Processor, load_pipeline
+from gapless.declare.catalogue import load_catalogue
+from gapless.declare.pipeline import Processor, load_pipeline
+from gapless.errors import Refused, TransientFailure
+from gapless.model import days_between
+from gapless.tasks.cleanup.decision import Counts, Decision, Lease, Rules, decide, reader_of_the_past
+from gapless.tasks.cleanup.outcome import Cleaned, Ended, raise_first
+from gapless.tasks.cleanup.statements import absent, back_up, backup_name, bring_back, compare, count, delete
 from tests.conftest import shop_pipeline
 
 NBA = load_pipeline()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import load_catalogue
-from shared.doctor.declared import (
+from gapless.declare.catalogue import load_catalogue
+from gapless.declare.pipeline import load_pipeline
+from gapless.doctor.declared import (
     DELIVERY,
     PROJECT_ROLE,
     Declared,
@@ -19,8 +20,8 @@ from shared.doctor.declared import (
     declared_topics,
     parse_table,
 )
-from shared.doctor.diagnosis import findings, unchecked
-from shared.doctor.facts import (
+from gapless.doctor.diagnosis import findings, unchecked
+from gapless.doctor.facts import (
     Capacity,
     Column,
     Grants,
@@ -33,11 +34,10 @@ from shared.doctor.facts import (
     Table,
     observe,
 )
-from shared.doctor.finding import AREAS, Finding, ranked
-from shared.errors import CannotObserve
-from shared.ledger import TABLES
-from shared.messages import DEAD_LETTER_TOPIC
-from shared.pipeline import load_pipeline
+from gapless.doctor.finding import AREAS, Finding, ranked
+from gapless.errors import CannotObserve
+from gapless.ledger import TABLES
+from gapless.messages import DEAD_LETTER_TOPIC
 from tests.conftest import ROOT
 
 CATALOGUE, PIPELINE = load_catalogue(), load_pipeline()
@@ -314,7 +314,7 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
     ),
     "a schedule whose calls fail": (
         lambda s: changed(s, "schedules", SCAN, last_error="code 7"), "schedules", "warning",
-        f"the last call of {SCAN} failed: code 7", "deploy.probe",
+        f"the last call of {SCAN} failed: code 7", "gapless.deploy.probe",
     ),
     "a schedule twice": (
         lambda s: added(s, "schedules", zz=s.schedules[SCAN]), "schedules", "error",  # type: ignore[index]
@@ -369,10 +369,11 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
     ),
     "a function that does not answer": (
         lambda s: changed(s, "functions", SERVICE, anonymous=0), "functions", "error", "does not answer at https://",
-        "deploy.probe",
+        "gapless.deploy.probe",
     ),
     "nothing at its address": (
-        lambda s: changed(s, "functions", SERVICE, anonymous=404), "functions", "error", "answers 404", "deploy.probe",
+        lambda s: changed(s, "functions", SERVICE, anonymous=404), "functions", "error", "answers 404",
+        "gapless.deploy.probe",
     ),
     "a function answers strangers": (
         lambda s: changed(s, "functions", SERVICE, anonymous=405), "iam", "error",
@@ -409,7 +410,7 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
     ),
     "a deployment behind": (
         lambda s: replace(s, behind={COMMIT: 3}), "commit", "warning",
-        f"{SERVICE} runs aaaaaaaaaaaa, 3 commits behind this checkout", "deploy.bundle",
+        f"{SERVICE} runs aaaaaaaaaaaa, 3 commits behind this checkout", "gapless.deploy.bundle",
     ),
     "a dead alert channel": (
         lambda s: replace(s, channels={"slack": "it answers 404"}), "channels", "error", "slack: it answers 404",

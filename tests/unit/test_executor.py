@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.errors import GaplessError, Halted, PlanChanged, TransientFailure
-from shared.executor import cause, chosen, fault
-from shared.model import Cause, Choice, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
-from shared.pipeline import Processor
-from shared.twin import Row, Rows, Twin, World, declare
+from gapless.declare.pipeline import Processor
+from gapless.errors import GaplessError, Halted, PlanChanged, TransientFailure
+from gapless.execute.executor import cause, chosen, fault
+from gapless.model import Cause, Choice, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
+from tests.twin import Row, Rows, Twin, World, declare
 
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 6)
 DAYS = tuple(days_between(FIRST, LAST))

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import RejectedFile
-from shared.intake import Intake, RawRows, read
-from shared.pipeline import load_pipeline
+from gapless.declare.pipeline import load_pipeline
+from gapless.errors import RejectedFile
+from gapless.files import Intake, RawRows, read
 
 Row = dict[str, Any]
 TODAY = date(2024, 6, 30)
@@ -856,8 +856,8 @@ def test_what_is_no_file_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_pipeline_that_declares_what_no_file_fills_is_refused() -> None:
-    from shared.errors import BadInput
-    from shared.intake.contract import conform
+    from gapless.errors import BadInput
+    from gapless.files.contract import conform
 
     boxscores = PIPELINE.processor("boxscores")
     wanted = replace_columns(boxscores, {"points": "NUMERIC(5,1)"})

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.compute
 import pytest
 
-from shared.intake import Intake, RawRows, read
-from shared.pipeline import load_pipeline
+from gapless.declare.pipeline import load_pipeline
+from gapless.files import Intake, RawRows, read
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GAPLESS_DATA", ROOT.parent / "shared" / "data" / "nba"))

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ledger
-from shared.errors import CannotObserve, ClaimLost, TransientFailure
-from shared.ledger import generation_of, owner_is_gone, this_process
-from shared.model import Claim, History, Outcome, Policy, Scope, Status, Target, Verdict, Wanted
-from shared.observe import parse
-from shared.twin import Rows, Twin, World, declare
+from gapless import ledger
+from gapless.errors import CannotObserve, ClaimLost, TransientFailure
+from gapless.ledger import generation_of, owner_is_gone, this_process
+from gapless.model import Claim, History, Outcome, Policy, Scope, Status, Target, Verdict, Wanted
+from gapless.observe.observer import parse
+from tests.twin import Rows, Twin, World, declare
 
 DAYS = [date(2024, 1, day) for day in range(1, 10)]
 TARGETS = [Target("summary", day) for day in DAYS]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.errors import BadPipeline
-from shared.model import Target
-from shared.pipeline import DEFAULT_FILE, Pipeline, Upstream, build_pipeline, load_pipeline
-from shared.statements import create_table, expected_keys, render
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, Upstream, build_pipeline, load_pipeline
+from gapless.errors import BadPipeline
+from gapless.model import Target
+from gapless.warehouse.statements import create_table, expected_keys, render
 
 TINY = Path(__file__).parents[1] / "tiny" / "pipeline.yaml"
 Raw = dict[str, Any]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import Storm
-from shared.model import (
+from gapless.errors import Storm
+from gapless.judge.verdicts import judge
+from gapless.model import (
     Action,
     History,
     Ledger,
@@ -25,9 +26,8 @@ from shared.model import (
     Verdict,
     days_between,
 )
-from shared.planner import interleaved, plan
-from shared.twin import declare
-from shared.verdicts import judge
+from gapless.plan.planner import interleaved, plan
+from tests.twin import declare
 
 NOW = datetime(2024, 3, 1, 17, tzinfo=UTC)
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 29)
@@ -399,7 +399,7 @@ def steps_to_plan(days: int) -> int:
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal count
-        if "/shared/" not in frame.f_code.co_filename:
+        if "/gapless/" not in frame.f_code.co_filename:
             return None
         count += event == "line"
         return trace

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.engine import Look
-from shared.errors import BadPipeline
-from shared.model import (
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, load_pipeline
+from gapless.engine import Look
+from gapless.errors import BadPipeline
+from gapless.judge.verdicts import judge
+from gapless.model import (
     Acknowledged,
     Day,
     History,
@@ -23,16 +25,14 @@ from shared.model import (
     Target,
     Verdict,
 )
-from shared.pipeline import DEFAULT_FILE, Pipeline, load_pipeline
-from shared.reports.comparison import Finding, compare, resolved, runs_of_days, says
-from shared.reports.coverage import Coverage, coverage, typical_keys
-from shared.reports.failures import cause_of, causes, direction, half, halves, newest_between
-from shared.reports.freshness import Freshness, Standing, freshness
-from shared.reports.recent import last_played, recent
-from shared.reports.season import label_of, seasons
-from shared.run_history import DayOfRuns, Failure, RunHistory, Teller, Told, Word
-from shared.twin import declare
-from shared.verdicts import judge
+from gapless.questions.reports.comparison import Finding, compare, resolved, runs_of_days, says
+from gapless.questions.reports.coverage import Coverage, coverage, typical_keys
+from gapless.questions.reports.failures import cause_of, causes, direction, half, halves, newest_between
+from gapless.questions.reports.freshness import Freshness, Standing, freshness
+from gapless.questions.reports.recent import last_played, recent
+from gapless.questions.reports.run_history import DayOfRuns, Failure, RunHistory, Teller, Told, Word
+from gapless.questions.reports.season import label_of, seasons
+from tests.twin import declare
 from tests.unit.test_pipeline import TINY, build, raw_shop
 
 NOW = datetime(2024, 1, 20, 17, tzinfo=UTC)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.errors import BadInput
-from shared.model import Target
-from shared.pipeline import DEFAULT_FILE, Pipeline, build_pipeline
-from shared.ports import Param
-from shared.sample.incidents import ALL, Incident, by_name
-from shared.sample.model import SampleSeason
-from shared.sample.season import write_box_only
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, build_pipeline
+from gapless.errors import BadInput
+from gapless.model import Target
+from gapless.nba.sample.incidents import ALL, Incident, by_name
+from gapless.nba.sample.model import SampleSeason
+from gapless.nba.sample.season import write_box_only
+from gapless.warehouse.ports import Param
 
 sqlglot = pytest.importorskip("sqlglot")
 

@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import BadInput
-from shared.sample.days import SeasonDays
-from shared.sample.files import BOX, PROPS, SCHEDULE
-from shared.sample.fixtures import pairings
-from shared.sample.model import PLAYOFFS, REGULAR, SampleSeason
-from shared.sample.people import FIRST_PLAYER_ID, player_lookup, rosters
-from shared.sample.season import write_box_only, write_season
-from shared.sample.teams import TEAM_IDS, TEAMS
+from gapless.errors import BadInput
+from gapless.nba.sample.days import SeasonDays
+from gapless.nba.sample.files import BOX, PROPS, SCHEDULE
+from gapless.nba.sample.fixtures import pairings
+from gapless.nba.sample.model import PLAYOFFS, REGULAR, SampleSeason
+from gapless.nba.sample.people import FIRST_PLAYER_ID, player_lookup, rosters
+from gapless.nba.sample.season import write_box_only, write_season
+from gapless.nba.sample.teams import TEAM_IDS, TEAMS
 
 Rows = list[dict[str, Any]]
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BadInput
-from shared.messages import (
+from gapless.declare.pipeline import load_pipeline
+from gapless.errors import BadInput
+from gapless.messages import (
     MOST_DAYS,
     RunRequest,
     completion,
@@ -21,8 +22,7 @@ from shared.messages import (
     read_completion,
     read_run_request,
 )
-from shared.pipeline import load_pipeline
-from shared.triggers import (
+from gapless.messages.triggers import (
     MOST_BYTES,
     BadRequest,
     Poison,

@@ -14,15 +14,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.classify import Category
-from shared.engine import Engine
-from shared.errors import BadInput, BadPipeline
-from shared.model import Acknowledged, Day, History, Ledger, Observation, Policy, Scope, Seen, Target
-from shared.pipeline import DEFAULT_FILE, Pipeline, Rule, build_pipeline, load_pipeline
-from shared.ports import Answer
-from shared.twin import declare
-from shared.validation import Check, Finding, Repair, Report, Severity, quality, read_by, validate
-from shared.validation.quality import wonders
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, Rule, build_pipeline, load_pipeline
+from gapless.engine import Engine
+from gapless.errors import BadInput, BadPipeline
+from gapless.model import Acknowledged, Day, History, Ledger, Observation, Policy, Scope, Seen, Target
+from gapless.questions.classify import Category
+from gapless.questions.validation import Check, Finding, Repair, Report, Severity, quality, read_by, validate
+from gapless.questions.validation.quality import wonders
+from gapless.warehouse.ports import Answer
+from tests.twin import declare
 
 TINY = Path(__file__).parents[1] / "tiny" / "pipeline.yaml"
 FIRST = date(2024, 1, 1)

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.model import (
+from gapless.declare.pipeline import Pipeline
+from gapless.judge.verdicts import Judgement, civil_today, judge
+from gapless.model import (
     IS_A_GAP,
     Acknowledged,
     Day,
@@ -30,9 +32,7 @@ from shared.model import (
     days_between,
     gap_id,
 )
-from shared.pipeline import Pipeline
-from shared.twin import declare
-from shared.verdicts import Judgement, civil_today, judge
+from tests.twin import declare
 
 NOW = datetime(2024, 1, 20, 17, tzinfo=UTC)
 FIRST = date(2024, 1, 1)

@@ -1,3 +1,0 @@
-"""Gapless: keeps a date-partitioned data pipeline complete. The story starts in `shared.engine`."""
-
-__version__ = "0.1.0"

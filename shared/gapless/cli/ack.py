@@ -1,0 +1,321 @@
+"""gapless ack"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gapless.cli.options import Day, Listed, open_gapless, print_json, where, words
+from gapless.cli.sheets import Sheet, print_sheets
+from gapless.engine import Look
+from gapless.errors import BadInput
+from gapless.judge.verdicts import civil_today
+from gapless.ledger import SqlLedger
+from gapless.model import Acknowledged, Policy, Scope
+from gapless.questions.acknowledgements import (
+    Changes,
+    Standing,
+    State,
+    as_yaml,
+    by_range,
+    checked,
+    compare,
+    entry,
+    parse,
+    read,
+    standing,
+)
+from gapless.wiring import Gapless
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARKS = {State.ACTIVE: "", State.REOPENED: "yellow", State.EXPIRED: "yellow"}
+
+
+@click.group("ack")
+def command() -> None:
+    """Declare gaps that cannot be filled, so that they are shown, left alone, and reopen by themselves.
+
+    An acknowledged gap is never retried. It reopens when it expires, or when what it is made from is written again.
+    """
+
+
+def _as_json(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")(
+        function
+    )
+
+
+def _range(function: F) -> F:
+    """--processor, --start-date, --end-date."""
+    for option in reversed(
+        (
+            click.option(
+                "--processor", "--processors", "processors", type=Listed(), required=True,
+                help="The processor, by name or short name; several with commas between.",
+            ),
+            click.option("--start-date", type=Day(), required=True, help="First date (YYYY-MM-DD, today, yesterday)."),
+            click.option("--end-date", type=Day(), help="Last date, included. Default: the first."),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What every subcommand works with."""
+
+    gapless: Gapless
+    place: str
+
+    @property
+    def today(self) -> date:
+        return civil_today(self.gapless.pipeline, self.gapless.clock())
+
+    def day(self, value: date | str | None) -> date | None:
+        """A date that was given in words."""
+        return self.today - timedelta(days=value == "yesterday") if isinstance(value, str) else value
+
+    def book(self) -> SqlLedger:
+        gapless = self.gapless
+        phases = {p.name: p.phase for p in gapless.pipeline.processors.values()}
+        return SqlLedger(gapless.warehouse, gapless.pipeline.ledger, phases, gapless.clock, Policy().lease, "")
+
+    def read(self) -> list[Acknowledged]:
+        return read(self.gapless.warehouse, self.gapless.pipeline)
+
+    def look(self, given: Sequence[Acknowledged]) -> Look | None:
+        """A look at everything that acknowledgements are about; None where that is nothing."""
+        everything = self.gapless.everything()
+        known = [w for w in given if w.processor in self.gapless.pipeline.processors and w.first <= everything.last]
+        if not known:
+            return None
+        first, last = min(w.first for w in known), min(max(w.last for w in known), everything.last)
+        scope = Scope(max(first, everything.first), last, frozenset(w.processor for w in known))
+        return self.gapless.engine(Policy(lift_storm=True)).scan(scope)
+
+    def standings(self, given: Sequence[Acknowledged]) -> list[Standing]:
+        look = self.look(given)
+        if look is None:
+            return [Standing(word, State.ACTIVE) for word in given]
+        return [standing(self.gapless.pipeline, look, word) for word in given]
+
+
+def _open(project: str | None, home: Path | None, now: str | None) -> _Desk:
+    return _Desk(open_gapless(project, home, now), words(**{"--project": project, "--home": home, "--now": now}))
+
+
+def _said(word: Acknowledged) -> str:
+    until = f"until {word.expires}" if word.expires else "without expiry"
+    days = str(word.first) if word.first == word.last else f"{word.first} to {word.last}"
+    return f"{word.processor} {days}, {until} ({word.owner}): {' '.join(word.reason.split())}"
+
+
+# -- add, remove -------------------------------------------------------------------------------------------------------
+
+
+@command.command("add")
+@_range
+@click.option("--reason", required=True, help="Why the gap cannot be filled.")
+@click.option("--owner", required=True, help="Who decided it: a person or a team.")
+@click.option("--expires", type=Day(), help="The last date on which it holds. Default: it does not expire.")
+@_as_json
+@where
+def add(
+    processors: tuple[str, ...],
+    start_date: date | str,
+    end_date: date | str | None,
+    reason: str,
+    owner: str,
+    expires: date | str | None,
+    as_json: bool,
+    project: str | None,
+    home: Path | None,
+    now: str | None,
+) -> None:
+    """Acknowledge the gaps of a processor in a range of dates.
+
+    The same processor and range again replaces reason, owner and expiry, and acknowledges anew what has reopened.
+    """
+    desk = _open(project, home, now)
+    first, until = desk.day(start_date), desk.day(expires)
+    last = desk.day(end_date) or first
+    if until and until < desk.today:
+        raise BadInput(f"--expires {until} has passed (today is {desk.today}): it would not hold for a day")
+    given = [checked(desk.gapless.pipeline, name, first, last, reason, owner, until) for name in processors]
+    given = list(dict.fromkeys(given))
+    before = {by_range(word) for word in desk.read()}
+    desk.book().declare(given)
+    told = desk.standings([word for word in desk.read() if by_range(word) in {by_range(g) for g in given}])
+    if as_json:
+        print_json({"acknowledged": [each.as_json() for each in told]})
+        return
+    for each in told:
+        click.echo(f"{'replaced' if by_range(each.word) in before else 'acknowledged'}: {_said(each.word)}")
+        click.echo(f"  {_effect(each)}")
+
+
+def _effect(each: Standing) -> str:
+    if each.targets:
+        return f"{each.targets:,} of its targets are left alone now" + (f"; {each.note}" if each.note else "")
+    if each.filled:
+        return each.note
+    return "none of its targets is a gap now; it takes effect when one is"
+
+
+@command.command("remove")
+@_range
+@_as_json
+@where
+def remove(
+    processors: tuple[str, ...],
+    start_date: date | str,
+    end_date: date | str | None,
+    as_json: bool,
+    project: str | None,
+    home: Path | None,
+    now: str | None,
+) -> None:
+    """Take an acknowledgement back: its gaps ask for work again.
+
+    It is named by its processor and its exact range, as `gapless ack list` shows them.
+    """
+    desk = _open(project, home, now)
+    first = desk.day(start_date)
+    last = desk.day(end_date) or first
+    present = desk.read()
+    names = [desk.gapless.pipeline.processor(name).name for name in processors]
+    gone = [word for word in present if word.processor in names and (word.first, word.last) == (first, last)]
+    for name in names:
+        if name not in {word.processor for word in gone}:
+            ranges = [f"{word.first} to {word.last}" for word in present if word.processor == name]
+            there = f"there is {', '.join(ranges[:10])}" if ranges else "there is none of this processor"
+            raise BadInput(f"{name} has no acknowledgement of exactly {first} to {last}; {there}")
+    desk.book().withdraw(gone)
+    if as_json:
+        print_json({"removed": [entry(word) for word in gone]})
+        return
+    for word in gone:
+        click.echo(f"removed: {_said(word)}")
+    click.echo(f"See what asks for work now with: gapless scan --start-date {first} --end-date {last}{desk.place}")
+
+
+# -- list --------------------------------------------------------------------------------------------------------------
+
+
+@command.command("list")
+@click.option("--markdown", is_flag=True, help="Print Markdown, for a report.")
+@_as_json
+@where
+def list_them(markdown: bool, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
+    """Show every acknowledgement: whether it holds, how many targets it leaves alone, who gave it and why."""
+    desk = _open(project, home, now)
+    told = desk.standings(desk.read())
+    if as_json:
+        print_json({"acknowledged": [each.as_json() for each in told]})
+        return
+    print_sheets("markdown" if markdown else "text", [sheet(told)])
+
+
+def sheet(told: Sequence[Standing]) -> Sheet:
+    """Acknowledgements as a table."""
+    columns = ("processor", "from", "to", "state", "left alone", "owner", "expires", "reason", "note")
+    rows = [
+        (
+            each.word.processor, each.word.first, each.word.last, str(each.state), each.targets, each.word.owner,
+            each.word.expires, " ".join(each.word.reason.split()), each.note,
+        )
+        for each in told
+    ]  # fmt: skip
+    return Sheet("acknowledged", "Acknowledged gaps", columns, rows, marks=tuple(_MARKS[each.state] for each in told))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@command.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@_as_json
+@where
+def export(file: Path, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
+    """Write all acknowledgements to FILE as YAML, for Git; - is standard output.
+
+    The same acknowledgements are always the same bytes. Expired ones are part of it, removed ones are not.
+    """
+    if str(file) == "-" and as_json:
+        raise click.UsageError("--json and a FILE of - would share standard output; choose one")
+    desk = _open(project, home, now)
+    present = desk.read()
+    if str(file) == "-":
+        click.echo(as_yaml(present), nl=False)
+        return
+    _write(file, as_yaml(present))
+    if as_json:
+        print_json({"file": str(file), "entries": len(present)})
+    else:
+        click.echo(f"{file}: {_count(len(present))}")
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace a file as a whole."""
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as new:
+            new.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(file)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written: {error.strerror}") from error
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Check the file and say what is new; write nothing.")
+@_as_json
+@where
+def import_file(
+    file: Path, dry_run: bool, as_json: bool, project: str | None, home: Path | None, now: str | None
+) -> None:
+    """Take the acknowledgements of a YAML FILE over into the ledger: all of them, or none where one is malformed.
+
+    Taking a file again changes nothing. What is in the ledger and not in the file stays.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 text") from error
+    desk = _open(project, home, now)
+    changes = compare(desk.read(), parse(text, desk.gapless.pipeline, file.name))
+    if not dry_run:
+        desk.book().declare([*changes.new, *changes.changed])
+    if as_json:
+        facts = {name: [entry(word) for word in listed] for name, listed in changes._asdict().items()}
+        print_json({"file": str(file), "dry_run": dry_run, **facts})
+        return
+    for word in changes.new:
+        click.echo(f"new: {_said(word)}")
+    for word in changes.changed:
+        click.echo(f"changed: {_said(word)}")
+    click.echo(_summary(file, changes))
+    if dry_run and (changes.new or changes.changed):
+        click.echo(f"Nothing was written. Do it with: gapless ack import {file}{desk.place}")
+
+
+def _summary(file: Path, changes: Changes) -> str:
+    told = f"{file}: {len(changes.new):,} new, {len(changes.changed):,} changed, {len(changes.same):,} as they were"
+    if changes.only_in_ledger:
+        told += f"; {_count(len(changes.only_in_ledger))} of the ledger are not in it, and stay"
+    return told
+
+
+def _count(n: int) -> str:
+    return f"{n:,} acknowledgement{'' if n == 1 else 's'}"

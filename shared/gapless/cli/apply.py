@@ -1,0 +1,49 @@
+"""gapless apply"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gapless.cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
+from gapless.cli.present import report_as_json, show_held, show_look, show_report
+from gapless.cli.progress import steps
+from gapless.engine import Engine, Look, Report
+from gapless.model import Policy
+
+
+@click.command("apply")
+@click.option("--checksum", default="", help="Apply only the plan with this checksum; refuse any other.")
+@click.option("--force", is_flag=True, help="Run what is in scope even where it is complete or exhausted.")
+@click.option("--lift-storm", is_flag=True, help="Repair even where an implausible share looks lost.")
+@scoped
+def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> None:
+    """Repair what asks for a run, in dependency order, and look again.
+
+    Without dates, gaps that could have been filled for more than 30 days are left to a person; naming dates lifts that.
+    """
+    chosen = choose(**options)
+    engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
+    look = engine.scan(chosen.scope)
+    refuse_an_empty_warehouse(look)
+    report = apply_with_progress(engine, look, checksum, quiet=chosen.as_json)
+    after = report.after or look
+    if chosen.as_json:
+        print_json(report_as_json(chosen.gapless.pipeline, report, chosen.place) | {"checksum": look.plan.checksum})
+    else:
+        console = Console()
+        show_report(console, report)
+        show_held(console, look.plan)
+        show_look(console, chosen.gapless.pipeline, after, chosen.place, calendar=False)
+        if after.judgement.complete:
+            console.print("[green]Complete: nothing asks for anything.[/green]")
+    sys.exit(0 if after.judgement.complete and not report.failed else 1)
+
+
+def apply_with_progress(engine: Engine, look: Look, checksum: str = "", *, quiet: bool = False) -> Report:
+    """Apply a plan under a progress bar."""
+    with steps("repairing", look.plan.reach, quiet=quiet) as step:
+        return engine.apply(look, checksum, step)

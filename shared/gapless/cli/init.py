@@ -1,0 +1,20 @@
+"""gapless init"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gapless.cli.options import open_gapless, where
+
+
+@click.command("init")
+@where
+def command(project: str | None, home: Path | None, now: str | None) -> None:
+    """Create the datasets, tables, views and columns that are missing; what is there stays as it is."""
+    gapless = open_gapless(project, home, now)
+    added = gapless.create()
+    if added:
+        click.echo(f"the ledger is of an earlier version; added: {', '.join(added)}")
+    click.echo(f"ready: {len(gapless.pipeline.processors)} tables and the ledger in {gapless.settings.project}")

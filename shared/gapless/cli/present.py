@@ -1,0 +1,497 @@
+"""How results look: as JSON for programs, as tables for people."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gapless.declare.pipeline import Pipeline
+from gapless.engine import Look, Report
+from gapless.model import ASKS_FOR_A_RUN, Gap, Plan, Policy, Target, Verdict
+from gapless.questions.acknowledgements import Standing, in_look
+
+COLOURS = {
+    Verdict.COMPLETE: "green",
+    Verdict.MISSING: "red",
+    Verdict.PARTIAL: "yellow",
+    Verdict.CONTAMINATED: "magenta",
+    Verdict.BLOCKED: "cyan",
+    Verdict.IN_FLIGHT: "blue",
+    Verdict.EXHAUSTED: "bold red",
+    Verdict.UNKNOWN: "bold red",
+    Verdict.PHANTOM: "bright_black",
+    Verdict.ACKNOWLEDGED: "bright_black",
+    Verdict.BOOTSTRAP: "bright_black",
+    Verdict.NOT_DUE: "bright_black",
+    Verdict.OFF_DAY: "bright_black",
+}
+SIGNS = {
+    Verdict.COMPLETE: "■",
+    Verdict.MISSING: "✗",
+    Verdict.PARTIAL: "◐",
+    Verdict.CONTAMINATED: "!",
+    Verdict.BLOCKED: "○",
+    Verdict.IN_FLIGHT: "↻",
+    Verdict.EXHAUSTED: "E",
+    Verdict.UNKNOWN: "?",
+    Verdict.PHANTOM: "p",
+    Verdict.ACKNOWLEDGED: "a",
+    Verdict.BOOTSTRAP: "b",
+    Verdict.NOT_DUE: "·",
+    Verdict.OFF_DAY: " ",
+}
+# What a date's square shows: the worst of its targets.
+SEVERITY = [
+    Verdict.UNKNOWN,
+    Verdict.EXHAUSTED,
+    Verdict.MISSING,
+    Verdict.CONTAMINATED,
+    Verdict.PARTIAL,
+    Verdict.BLOCKED,
+    Verdict.IN_FLIGHT,
+    Verdict.PHANTOM,
+    Verdict.NOT_DUE,
+    Verdict.COMPLETE,
+    Verdict.ACKNOWLEDGED,
+    Verdict.BOOTSTRAP,
+    Verdict.OFF_DAY,
+]
+
+
+def reason(pipeline: Pipeline, gap: Gap) -> str:
+    """Why a target has its verdict, in one line with its numbers."""
+    seen = gap.seen
+    if gap.verdict is Verdict.BLOCKED:
+        more = f" and {len(gap.blockers) - 1} more" if len(gap.blockers) > 1 else ""
+        text = f"waits for {gap.blockers[0]}{more}" if gap.blockers else "waits for its upstream"
+    elif gap.verdict is Verdict.MISSING:
+        text = f"none of {seen.expected} expected keys"
+        text += f", but {seen.rows} rows of other keys" if seen.rows else ", upstream complete"
+    elif gap.verdict is Verdict.PARTIAL:
+        text = f"{seen.covered} of {seen.expected} expected keys"
+    elif gap.verdict is Verdict.CONTAMINATED:
+        faults = []
+        if seen.suspect:
+            faults.append(f"{seen.suspect} rows where {pipeline.processors[gap.target.processor].suspect}")
+        if seen.altered:
+            faults.append(f"{seen.altered} rows are not as they were published")
+        if seen.duplicates:
+            faults.append(f"{seen.duplicates} rows repeat a key")
+        text = "; ".join(faults) or "built before something that it reads was rebuilt"
+    elif gap.verdict is Verdict.PHANTOM:
+        count = seen.rows if not seen.expected else seen.extra
+        text = f"{count} {'rows' if not seen.expected else 'keys'} for games that did not take place that day"
+    elif gap.verdict is Verdict.IN_FLIGHT:
+        text = "another run is at work on it"
+    elif gap.verdict is Verdict.COMPLETE:
+        text = f"complete with {seen.covered} of {seen.expected} keys, below the warning threshold"
+    else:
+        text = ""
+    return "; ".join(part for part in (text, gap.detail) if part)
+
+
+def fix(pipeline: Pipeline, gap: Gap, place: str = "") -> str:
+    """The exact command that repairs a gap, or what a person has to do; `place` names the warehouse in options."""
+    target, processor = gap.target, pipeline.processors[gap.target.processor]
+    only = f"{_range(target)} --processors {processor.alias or processor.name}"
+    if processor.run == "none" and gap.verdict is Verdict.PHANTOM:
+        return f"look at the rows of {target.day}; load the file that is right about it: gapless load FILE{place}"
+    if processor.run == "none":
+        return f"load the file that holds {target.day}: gapless load FILE{place}"
+    if gap.verdict is Verdict.PHANTOM and processor.run == "sql":
+        return f"look at them, then remove them: gapless clean-phantoms {only}{place}"
+    if gap.verdict is Verdict.PHANTOM:
+        return f"look at the rows of {target.day}; the service that wrote them has to remove them"
+    if gap.verdict is Verdict.IN_FLIGHT:
+        return "nothing; look again later"
+    if gap.verdict is Verdict.EXHAUSTED:
+        return f"mend the cause, then: gapless apply --force {only}{place}"
+    return f"gapless apply {_range(target)}{place}"
+
+
+def _range(target: Target) -> str:
+    return f"--start-date {target.day} --end-date {target.day}"
+
+
+def gap_as_json(pipeline: Pipeline, gap: Gap, now: datetime, place: str = "") -> dict[str, Any]:
+    return {
+        "id": gap.id,
+        "processor": gap.target.processor,
+        "date": gap.target.day.isoformat(),
+        "phase": pipeline.processors[gap.target.processor].phase,
+        "verdict": str(gap.verdict),
+        "expected": gap.seen.expected,
+        "covered": gap.seen.covered,
+        "coverage_pct": round(gap.seen.coverage_pct, 2),
+        "rows": gap.seen.rows,
+        "suspect": gap.seen.suspect,
+        "altered": gap.seen.altered,
+        "extra": gap.seen.extra,
+        "duplicates": gap.seen.duplicates,
+        "age_days": round(gap.age(now).total_seconds() / 86400, 2),
+        "blockers": [str(blocker) for blocker in gap.blockers],
+        "reason": reason(pipeline, gap),
+        "fix": fix(pipeline, gap, place),
+    }
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "checksum": plan.checksum,
+        "targets": plan.size,
+        "report_only": plan.report_only,
+        "waves": [
+            [
+                {
+                    "processor": action.processor,
+                    "dates": [day.isoformat() for day in action.run],
+                    "recheck": [day.isoformat() for day in action.recheck],
+                    "reasons": {str(verdict): count for verdict, count in action.reasons},
+                }
+                for action in wave
+            ]
+            for wave in plan.waves
+        ],
+        "held": [
+            {"id": gap.id, "processor": gap.target.processor, "date": gap.target.day.isoformat(), "why": why}
+            for gap, why in plan.held
+        ],
+    }
+
+
+def plan_as_markdown(plan: Plan, price: int, words: str) -> str:
+    """The plan as a document for a review."""
+    lines = [
+        "# Plan",
+        "",
+        f"{plan.size:,} targets in {len(plan.waves)} waves, {price / 2**30:.2f} GiB, checksum `{plan.checksum}`.",
+        "",
+    ]
+    lines += ["| wave | processor | dates | from | to | because | recheck |", "|---:|---|---:|---|---|---|---:|"]
+    for number, wave in enumerate(plan.waves, 1):
+        for action in wave:
+            days = action.run or action.recheck
+            because = ", ".join(f"{verdict} {count}" for verdict, count in action.reasons)
+            lines.append(
+                f"| {number} | {action.processor} | {len(action.run)} | {days[0]} | {days[-1]} | {because} "
+                f"| {len(action.recheck) or ''} |"
+            )
+    if plan.held:
+        lines += ["", f"## Left alone: {len(plan.held):,}", ""]
+        lines += [f"- {gap.target}: {why}" for gap, why in plan.held]
+    lines += ["", f"Apply exactly this with: `gapless apply{words} --checksum {plan.checksum}`"]
+    return "\n".join(lines)
+
+
+def look_as_json(
+    pipeline: Pipeline, look: Look, place: str = "", page_above: int = Policy().page_above
+) -> dict[str, Any]:
+    judgement = look.judgement
+
+    def told(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+        return [gap_as_json(pipeline, gap, look.at, place) for gap in gaps]
+
+    return {
+        "at": look.at.isoformat(),
+        "start_date": max(judgement.scope.first, judgement.first).isoformat(),
+        "end_date": judgement.scope.last.isoformat(),
+        "complete": judgement.complete,
+        "counts": {str(verdict): count for verdict, count in judgement.counts().items()},
+        "gaps": told(judgement.gaps),
+        "phantoms": told(judgement.phantoms),
+        "warnings": told(judgement.warnings),
+        "acknowledged": [each.as_json() for each in in_look(pipeline, look)],
+        "plan": plan_as_json(look.plan),
+        "page": len(judgement.gaps) > page_above,
+        "bytes_processed": look.observation.bytes_processed,
+    }
+
+
+def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[str, Any]:
+    return {
+        "run_id": report.run_id,
+        "outcomes": dict(Counter(str(outcome.status) for outcome in report.outcomes)),
+        "failed": [
+            {
+                "processor": o.target.processor,
+                "date": o.target.day.isoformat(),
+                "status": str(o.status),
+                "expected": o.expected,
+                "covered": o.covered,
+                "error": o.error,
+            }
+            for o in report.failed
+        ],
+        "started": [
+            {"processor": t.processor, "date": t.day.isoformat(), "receipt": told} for t, told in report.started.items()
+        ],
+        "waiting": [
+            {"processor": t.processor, "date": t.day.isoformat(), "why": why} for t, why in report.waiting.items()
+        ],
+        "sources": [
+            {
+                "processor": o.target.processor,
+                "date": o.target.day.isoformat(),
+                "expected": o.expected,
+                "upcoming_count": o.choice.covered,
+                "data_source": o.data_source,
+                "fallback": o.choice.fallback,
+                "reason": o.choice.reason,
+            }
+            for o in report.outcomes
+            if o.choice
+        ],
+        "notes": report.notes,
+        "after": look_as_json(pipeline, report.after, place) if report.after else None,
+    }
+
+
+# -- for people ---------------------------------------------------------------------------------------------------
+
+
+def show_look(
+    console: Console, pipeline: Pipeline, look: Look, place: str = "", *, limit: int = 20, calendar: bool = True
+) -> None:
+    """Counts, the calendar, the gaps that start everything, and what waits."""
+    judgement = look.judgement
+
+    def table(gaps: Sequence[Gap], title: str) -> None:
+        _gap_table(console, pipeline, look, gaps, limit, title, place)
+
+    counts = judgement.counts()
+    line = Text("  ").join(
+        Text(f"{SIGNS[v] if v is not Verdict.OFF_DAY else '□'} {v} {n:,}", style=COLOURS[v]) for v, n in counts.items()
+    )
+    console.print(line if counts else Text("nothing is in scope"))
+    if calendar and counts:
+        show_calendar(console, look)
+    roots = [gap for gap in judgement.gaps if gap.verdict is not Verdict.BLOCKED]
+    blocked = [gap for gap in judgement.gaps if gap.verdict is Verdict.BLOCKED]
+    if roots:
+        table(roots, "Gaps")
+    if blocked:
+        per = Counter(gap.target.processor for gap in blocked)
+        waiting = ", ".join(f"{name} {n:,}" for name, n in per.items())
+        console.print(f"[cyan]{len(blocked):,} more wait for these:[/cyan] {waiting}", highlight=False)
+        if not roots:
+            table(blocked, "Waiting")
+    if judgement.phantoms:
+        table(judgement.phantoms, "Clean-up proposed (nothing is deleted unasked)")
+    if judgement.warnings:
+        table(judgement.warnings, "Complete, with a warning")
+    given_up = in_look(pipeline, look)
+    if given_up:
+        console.print(f"[bold]Acknowledged, and left alone: {sum(each.targets for each in given_up):,}[/bold]")
+        for each in given_up:
+            console.print(Text(f"  {_given_up(each)}"))
+
+
+def _given_up(each: Standing) -> str:
+    word = each.word
+    until = f"until {word.expires}" if word.expires else "without expiry"
+    why = " ".join(word.reason.split())
+    told = f"{word.processor} {word.first} … {word.last} ({each.targets:,}): {why} ({word.owner}, {until})"
+    return f"{told}; {each.note}" if each.note else told
+
+
+_WIDE = 150  # columns that a table with reasons and commands needs
+
+
+def _gap_table(
+    console: Console, pipeline: Pipeline, look: Look, gaps: Sequence[Gap], limit: int, title: str, place: str
+) -> None:
+    """Gaps as a table; on a narrow terminal the reason and the command stand below each row."""
+    wide = console.width >= _WIDE
+    table = Table(title=f"{title}: {len(gaps):,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("processor", "dates", "verdict", "coverage", "age", *(("why", "what fixes it") if wide else ())):
+        right = name in ("coverage", "age")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("why", "what fixes it"))
+    runs = list(_runs(gaps))
+    below: list[tuple[str, str]] = []
+    for first, last, members in runs[:limit]:
+        gap, many = members[0], len(members) > 1
+        days = f"{first} … {last} ({len(members)})" if many else str(first)
+        covered, expected = sum(g.seen.covered for g in members), sum(g.seen.expected for g in members)
+        pct = f"{100 * covered / expected:.1f} %" if expected else "-"
+        remedy = fix(pipeline, gap, place)
+        if many:
+            remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
+        why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)
+        verdict = Text(str(gap.verdict), style=COLOURS[gap.verdict])
+        row = (gap.target.processor, days, verdict, pct, _oldest(members, look))
+        table.add_row(*row, *((why, remedy) if wide else ()))
+        below.append((why, remedy))
+    if wide:
+        console.print(table)
+    else:
+        _interleaved(console, table, below)
+    if len(runs) > limit:
+        console.print(f"… {len(runs) - limit:,} more rows; see all with --json, or narrow with --start-date/--end-date")
+
+
+def _interleaved(console: Console, table: Table, below: Sequence[tuple[str, str]]) -> None:
+    lines = console.render_lines(table, pad=False)
+    head = len(lines) - len(below)
+    for number, line in enumerate(lines):
+        console.print(Text.assemble(*((segment.text, segment.style or "") for segment in line)), overflow="crop")
+        if number >= head:
+            why, remedy = below[number - head]
+            console.print(Text(f"    why: {why}", style="bright_black"))
+            console.print(Text(f"    fix: {remedy}", style="bright_black"))
+
+
+def _oldest(gaps: Sequence[Gap], look: Look) -> str:
+    return _age(max(gap.age(look.at) for gap in gaps))
+
+
+def _runs(gaps: Iterable[Gap]) -> Iterable[tuple[date, date, list[Gap]]]:
+    """Gaps of one processor and verdict whose dates follow each other (off days between), as one row."""
+    groups: dict[tuple[str, Verdict], list[Gap]] = defaultdict(list)
+    for gap in gaps:
+        groups[gap.target.processor, gap.verdict].append(gap)
+    for members in groups.values():
+        members.sort(key=lambda gap: gap.target.day)
+        run = [members[0]]
+        for gap in members[1:]:
+            if (gap.target.day - run[-1].target.day).days > 7:
+                yield run[0].target.day, run[-1].target.day, run
+                run = []
+            run.append(gap)
+        yield run[0].target.day, run[-1].target.day, run
+
+
+def _age(age: timedelta) -> str:
+    if age.days:
+        return f"{age.days} d"
+    hours = int(age.total_seconds() // 3600)
+    return f"{hours} h" if hours else "new"
+
+
+def show_calendar(console: Console, look: Look, months: int = 18) -> None:
+    """One row a month, one sign a day: the worst verdict of its targets. Months without any games are left out."""
+    judgement = look.judgement
+    worst: dict[date, Verdict] = {}
+    rank = {verdict: place for place, verdict in enumerate(SEVERITY)}
+    for name, column in judgement.verdicts.items():
+        if judgement.scope.processors and name not in judgement.scope.processors:
+            continue
+        for i, verdict in enumerate(column):
+            day = judgement.first + timedelta(days=i)
+            if verdict is None or not judgement.scope.holds(Target(name, day)):
+                continue
+            if day not in worst or rank[verdict] < rank[worst[day]]:
+                worst[day] = verdict
+    by_month: dict[tuple[int, int], dict[int, Verdict]] = defaultdict(dict)
+    for day, verdict in worst.items():
+        by_month[day.year, day.month][day.day] = verdict
+    rows = [(month, days) for month, days in sorted(by_month.items()) if set(days.values()) != {Verdict.OFF_DAY}]
+    interesting = [row for row in rows if set(row[1].values()) & (ASKS_FOR_A_RUN | {Verdict.BLOCKED})]
+    shown = rows if len(rows) <= months else (interesting or rows)[-months:]
+    if not shown:
+        return
+    console.print(Text("         " + "".join(f"{d:<5}" for d in range(1, 31, 5)), style="bright_black"))
+    for (year, month), days in shown:
+        text = Text(f"{year}-{month:02d}  ")
+        for number in range(1, 32):
+            verdict = days.get(number)
+            text.append(SIGNS[verdict] if verdict else " ", style=COLOURS[verdict] if verdict else "")
+        console.print(text)
+    if len(shown) < len(rows):
+        console.print(f"({len(rows) - len(shown)} more months)", style="bright_black")
+    used = sorted({verdict for _, days in shown for verdict in days.values()} - {Verdict.OFF_DAY}, key=SEVERITY.index)
+    console.print(Text("  ").join(Text(f"{SIGNS[v]} {v}", style=COLOURS[v]) for v in used))
+
+
+def show_plan(console: Console, plan: Plan, price: int | None = None) -> None:
+    """What would be run, in order, and what is left alone."""
+    if not plan.waves:
+        console.print("The plan is empty: there is nothing to run.")
+    else:
+        table = Table(title="Plan", title_justify="left", title_style="bold", box=None, pad_edge=False)
+        rechecks = any(action.recheck for action in plan.actions)
+        names = ("wave", "processor", "run", "first", "last", "because", "recheck")
+        for name in names if rechecks else names[:-1]:
+            right = name in ("wave", "run", "recheck")
+            table.add_column(name, justify="right" if right else "left", no_wrap=name in ("processor", "first", "last"))
+        for number, wave in enumerate(plan.waves, 1):
+            for name, actions in _by_processor(wave).items():
+                days = sorted(day for action in actions for day in action.run)
+                reasons: Counter[str] = Counter()
+                for action in actions:
+                    reasons.update({str(verdict): count for verdict, count in action.reasons})
+                again = sum(len(action.recheck) for action in actions)
+                cells = (
+                    str(number),
+                    name,
+                    f"{len(days):,}",
+                    str(days[0]) if days else "",
+                    str(days[-1]) if days else "",
+                    ", ".join(f"{verdict} {count:,}" for verdict, count in reasons.items()),
+                )
+                table.add_row(*cells, *([f"{again:,}" if again else ""] if rechecks else []))
+        console.print(table)
+        # an emulator has no prices
+        cost = f", reads {price / 2**30:.2f} GiB" if price else ""
+        console.print(
+            f"{plan.size:,} targets in {len(plan.waves)} waves{cost}; checksum {plan.checksum}", highlight=False
+        )
+    show_held(console, plan)
+
+
+def show_held(console: Console, plan: Plan, limit: int = 8) -> None:
+    """What a plan leaves alone, and why; targets that wait for the same kind of thing as one line."""
+    if not plan.held:
+        return
+    console.print(f"[bold]Left alone: {len(plan.held):,}[/bold]")
+    kinds: dict[tuple[str, str], list[tuple[Gap, str]]] = defaultdict(list)
+    for gap, why in plan.held:
+        kinds[gap.target.processor, _DATES.sub("…", why)].append((gap, why))
+    for (name, _), members in list(kinds.items())[:limit]:
+        gap, why = members[0]
+        many = f" and {len(members) - 1:,} more" if len(members) > 1 else ""
+        console.print(f"  {name} {gap.target.day}{many}: {why}", highlight=False)
+    if len(kinds) > limit:
+        console.print(f"  … and {len(kinds) - limit} more reasons; see --json")
+
+
+# What differs between two targets that are left alone for the same reason.
+_DATES = re.compile(r"\d[\d:-]*")
+
+
+def _by_processor(wave: Sequence[Any]) -> Mapping[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for action in wave:
+        found.setdefault(action.processor, []).append(action)
+    return found
+
+
+def show_report(console: Console, report: Report) -> None:
+    """What an apply did."""
+    done = Counter(outcome.status for outcome in report.outcomes)
+    what = ", ".join(f"{n:,} {s}" for s, n in done.items()) or "nothing was run"
+    console.print(f"Run {report.run_id}: {what}", highlight=False)
+    for outcome in report.failed[:10]:
+        console.print(f"  [red]{outcome.status}[/red] {outcome.target}: {outcome.error}", highlight=False)
+    if len(report.failed) > 10:
+        console.print(f"  … and {len(report.failed) - 10:,} more")
+    replaced = [(o.target, o.choice.reason) for o in report.outcomes if o.choice and o.choice.fallback]
+    for target, why in replaced[:1]:
+        more = f" and {len(replaced) - 1:,} more" if len(replaced) > 1 else ""
+        console.print(f"  [yellow]fallback[/yellow]: {target}{more}: {why}", highlight=False)
+    if report.started:
+        per = Counter(target.processor for target in report.started)
+        asked = ", ".join(f"{name} {n:,}" for name, n in per.items())
+        console.print(f"  [blue]asked of other services[/blue], and not done yet: {asked}", highlight=False)
+    if report.waiting:
+        kinds = Counter(report.waiting.values())
+        for why, count in kinds.most_common(5):
+            console.print(f"  [cyan]{count:,} waiting[/cyan]: {why}", highlight=False)
+    for note in report.notes:
+        console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)

@@ -1,0 +1,297 @@
+"""gapless repair"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gapless.cli.options import Day, Listed, nothing_known, open_gapless, print_json, where, words
+from gapless.cli.present import gap_as_json, plan_as_json, reason, report_as_json, show_held, show_plan, show_report
+from gapless.cli.progress import steps
+from gapless.cli.sheets import Sheet, show
+from gapless.declare.pipeline import Pipeline
+from gapless.engine import Engine, Report
+from gapless.errors import BadInput
+from gapless.judge.verdicts import civil_today
+from gapless.model import Gap, Policy, Seen, Target, Verdict
+from gapless.tasks.repair import Case, look_at
+from gapless.wiring import Gapless
+
+_MOST = 31  # dates; a range is a backfill
+_QUIET = frozenset({Verdict.COMPLETE, Verdict.ACKNOWLEDGED, Verdict.NOT_DUE})
+
+
+@click.command("repair")
+@click.option("--date", "dates", type=Day(), multiple=True, required=True, help="The date; may be given several times.")
+@click.option("--processors", type=Listed(), default=(), help="Repair only these on the date, and what rests on them.")
+@click.option(
+    "--force", is_flag=True, help="Rebuild what is complete on the date too, and try again what was given up."
+)
+@click.option("--dry-run", is_flag=True, help="Show what is wrong and the plan; run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@where
+def command(
+    dates: tuple[date | str, ...],
+    processors: tuple[str, ...],
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    project: str | None,
+    home: Path | None,
+    now: str | None,
+) -> None:
+    """Repair one date in dependency order: what is wrong on it, and everything that was built on it.
+
+    That is every later phase of the date, and every date whose look-back windows hold it. Only what is stale is run:
+    the content of the rows decides.
+    """
+    gapless = open_gapless(project, home, now)
+    days = _days(gapless, dates)
+    named = gapless.pipeline.select(processors)
+    sources = sorted(name for name in named if gapless.pipeline.processors[name].run == "none")
+    if sources:
+        raise BadInput(f"{sources[0]} is a source: it is loaded, not repaired, with: gapless load PATH")
+    place = words(**{"--project": project, "--home": home, "--now": now})
+    chosen = "".join(f" --date {day}" for day in days) + words(**{"--processors": ",".join(processors)})
+    told = _Told(gapless.pipeline, place, chosen, as_json)
+    engine = gapless.engine(Policy(force=force))
+    case = look_at(engine, days, named, gapless.everything().last)
+    nothing_known(gapless, case.look)
+    if dry_run or not case.look.plan.waves:
+        told.look(case, dry_run, force)
+        sys.exit(0 if case.complete else 1)
+    if not as_json:
+        show_plan(Console(), case.look.plan)
+    report = _run(engine, case, quiet=as_json)
+    after = look_at(gapless.engine(Policy()), days, named, gapless.everything().last)
+    told.end(case, report, after)
+    sys.exit(0 if after.complete and not report.failed else 1)
+
+
+def _days(gapless: Gapless, dates: Sequence[date | str]) -> list[date]:
+    """The dates that were named; raises `BadInput` for one that no repair can be about."""
+    today, everything = civil_today(gapless.pipeline, gapless.clock()), gapless.everything()
+    named = {"today": today, "yesterday": today - timedelta(days=1)}
+    days = sorted({named[day] if isinstance(day, str) else day for day in dates})
+    if days[-1] > everything.last:
+        raise BadInput(f"--date {days[-1]} lies in the future: the pipeline prepares dates up to {everything.last}")
+    if days[0] < everything.first:
+        raise BadInput(f"--date {days[0]} lies before the pipeline's history, which begins on {everything.first}")
+    if len(days) > _MOST:
+        raise BadInput(
+            f"{len(days)} dates were named, {_MOST} at most; for a range use: "
+            f"gapless backfill --start-date {days[0]} --end-date {days[-1]}"
+        )
+    return days
+
+
+def _run(engine: Engine, case: Case, *, quiet: bool) -> Report:
+    with steps("repairing", case.look.plan.reach, quiet=quiet) as step:
+        return engine.apply(case.look, progress=step, look_again=False)
+
+
+class _Told:
+    """What a repair prints."""
+
+    def __init__(self, pipeline: Pipeline, place: str, chosen: str, as_json: bool) -> None:
+        self.pipeline = pipeline
+        self.place = place
+        self.chosen = chosen  # dates and processors, as they are typed
+        self.as_json = as_json
+
+    def look(self, case: Case, dry_run: bool, force: bool) -> None:
+        """What is wrong, where nothing is run."""
+        if self.as_json:
+            print_json(self._json(case, None, None) | {"dry_run": dry_run})
+            return
+        fine = case.complete and not case.look.plan.waves
+        if fine:
+            click.echo(self._fine(case))
+        else:
+            show(Console(), self._sheet(case, None, None))
+            show_plan(Console(), case.look.plan)
+        self._ways_on(case)
+        if case.look.plan.waves:
+            same = self.chosen + words(**{"--force": force}) + self.place
+            click.echo(f"Nothing was run. Run it with: gapless repair{same}")
+        elif fine and self._whole(case) and not force:
+            click.echo(f"Rebuild it nevertheless with: gapless repair{self.chosen} --force{self.place}")
+
+    def end(self, before: Case, report: Report, after: Case) -> None:
+        """What was done, before and after."""
+        if self.as_json:
+            print_json(self._json(before, report, after) | {"dry_run": False})
+            return
+        console = Console()
+        show_report(console, report)
+        show(console, self._sheet(before, report, after))
+        again = {target for action in before.look.plan.actions for target in action.targets} - report.landed
+        others = [target for target in report.landed if target.day not in before.dates]
+        if again or others:
+            click.echo(
+                f"What rests on this: {_targets(len(again))} looked at again and left as they are, "
+                f"{_targets(len(others))} of other dates rebuilt."
+            )
+        show_held(console, after.look.plan)
+        self._ways_on(after)
+        if not after.complete:
+            left = _targets(len(after.look.judgement.gaps))
+            console.print(f"[red]Not repaired yet: {left} still to be worked on.[/red]", highlight=False)
+        elif report.failed:
+            click.echo("Some of it failed here, and yet everything is complete: another run was at work too.")
+        else:
+            whole = f"{_listed(before.dates)} {'is' if len(before.dates) == 1 else 'are'} complete"
+            console.print(f"[green]Repaired: {whole}, and so is what rests on this.[/green]", highlight=False)
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _whole(self, case: Case) -> list[Target]:
+        """What is complete on the dates and could be rebuilt."""
+        verdict, processors = case.look.judgement.verdict, self.pipeline.processors
+        there = case.targets(self.pipeline)
+        return [t for t in there if verdict(t) is Verdict.COMPLETE and processors[t.processor].run != "none"]
+
+    def _fine(self, case: Case) -> str:
+        days, whole = _listed(case.dates), self._whole(case)
+        if whole:
+            n = f"{_targets(len(whole))} complete"
+            return f"{days}: nothing to repair; {n}, and what rests on them was built from what is there."
+        others = Counter(case.look.judgement.verdict(target) for target in case.targets(self.pipeline))
+        if others - Counter({Verdict.COMPLETE: others[Verdict.COMPLETE]}):
+            return f"{days}: nothing to repair; " + ", ".join(f"{verdict} {n}" for verdict, n in others.items())
+        return f"{days}: nothing to repair; nothing took place, and nothing is there."
+
+    def _sheet(self, before: Case, report: Report | None, after: Case | None) -> Sheet:
+        """The targets of the dates, with what was seen of them before and after; of many dates, what is not fine."""
+        many = len(before.dates) > 1
+        columns = (*(("date",) if many else ()), "processor", *(("before", "after") if after else ("verdict",)))
+        columns += ("expected keys", "suspect rows", "" if after else "why")
+        rows, left_out = [], 0
+        for target in before.targets(self.pipeline):
+            verdict, seen = before.look.judgement.verdict(target), before.seen(target)
+            rebuilt = bool(report and target in report.landed)
+            if verdict in _QUIET and (many or self.pipeline.processors[target.processor].run == "none") and not rebuilt:
+                left_out += 1
+                continue
+            row: tuple[Any, ...] = (target.day,) if many else ()
+            if after:
+                now = after.seen(target)
+                row += (target.processor, str(verdict), str(after.look.judgement.verdict(target)))
+                row += (_change(_keys(seen), _keys(now)), _change(f"{seen.suspect:,}", f"{now.suspect:,}"))
+                row += ("rebuilt" if rebuilt else "",)
+            else:
+                row += (target.processor, str(verdict), _keys(seen), f"{seen.suspect:,}", self._why(before, target))
+            rows.append(row)
+        notes = (f"and {_targets(left_out)} in order",) if many and left_out else ()
+        return Sheet("targets", _listed(before.dates), columns, rows, notes)
+
+    def _why(self, case: Case, target: Target) -> str:
+        listed = (*case.look.judgement.gaps, *case.look.judgement.phantoms)
+        gap = next((gap for gap in listed if gap.target == target), None)
+        return reason(self.pipeline, gap) if gap else ""
+
+    def _ways_on(self, case: Case) -> None:
+        """What this repair leaves alone, with the command that gets on with it."""
+        for text in dict.fromkeys(self._commands(case)):
+            click.echo(text)
+
+    def _commands(self, case: Case) -> list[str]:
+        told = []
+        for gap, _ in case.look.plan.held:
+            way = self._way_on(gap, case)
+            if way:
+                told.append(f"{gap.target}: {way}")
+        if case.elsewhere:
+            first = next((b for gap, _ in case.elsewhere for b in gap.blockers if b.day not in case.dates), None)
+            wait = f"{_targets(len(case.elsewhere))} of other dates that read these: waiting for "
+            way = f"{first}, not for these: gapless repair --date {first.day}{self.place}" if first else "another try"
+            told.append(wait + way)
+        phantoms = [gap.target for gap in case.look.judgement.phantoms if gap.target.day in case.dates]
+        if phantoms:
+            first_day, last_day = case.dates[0], case.dates[-1]
+            told.append(
+                f"{len(phantoms)} of its tables hold rows of games that did not take place: "
+                f"gapless clean-phantoms --start-date {first_day} --end-date {last_day}{self.place}"
+            )
+        return told
+
+    def _way_on(self, gap: Gap, case: Case) -> str:
+        """How to get on with a gap that this repair leaves alone; empty where another of its gaps says it."""
+        name, day = gap.target
+        alone = f"--date {day} --processors {self.pipeline.processors[name].alias or name}"
+        if self.pipeline.processors[name].run == "none":
+            return f"load the file that holds {day}: gapless load FILE{self.place}"
+        if gap.verdict is Verdict.EXHAUSTED:
+            return f"mend the cause ({gap.detail}), then: gapless repair {alone} --force{self.place}"
+        if gap.verdict is Verdict.IN_FLIGHT:
+            return "another run is at work on it; look again later"
+        if gap.verdict is not Verdict.BLOCKED:
+            return f"it has failed lately; now rather than later: gapless repair {alone} --force{self.place}"
+        own = {each.target for each, _ in case.look.plan.held}
+        for blocker in gap.blockers:
+            if blocker.day not in case.dates:
+                return f"waits for {blocker}: gapless repair --date {blocker.day}{self.place}"
+            if blocker not in own:
+                return f"waits for {blocker}, which is not among --processors: gapless repair --date {day}{self.place}"
+        return ""
+
+    def _json(self, before: Case, report: Report | None, after: Case | None) -> dict[str, Any]:
+        last = after or before
+        facts: dict[str, Any] = {
+            "dates": list(before.dates),
+            "complete": last.complete and not (report and report.failed),
+            "targets": [
+                {
+                    "processor": t.processor,
+                    "date": t.day,
+                    "before": _facts(before, t),
+                    "after": _facts(after, t) if after else None,
+                    "rebuilt": bool(report and t in report.landed),
+                }
+                for t in before.targets(self.pipeline)
+            ],
+            "plan": plan_as_json(before.look.plan),
+            "gaps": [gap_as_json(self.pipeline, gap, last.look.at, self.place) for gap in last.look.judgement.gaps],
+            "elsewhere": [
+                {"processor": gap.target.processor, "date": gap.target.day, "why": why} for gap, why in last.elsewhere
+            ],
+            "ways_on": list(dict.fromkeys(self._commands(last))),
+        }
+        if report:
+            facts["report"] = {k: v for k, v in report_as_json(self.pipeline, report).items() if k != "after"}
+        return facts
+
+
+def _facts(case: Case, target: Target) -> dict[str, Any]:
+    seen = case.seen(target)
+    return {
+        "verdict": str(case.look.judgement.verdict(target)), "expected": seen.expected, "covered": seen.covered,
+        "coverage_pct": round(seen.coverage_pct, 2), "rows": seen.rows, "suspect": seen.suspect,
+        "altered": seen.altered, "extra": seen.extra, "duplicates": seen.duplicates,
+    }  # fmt: skip
+
+
+def _change(before: str, after: str) -> str:
+    return before if before == after else f"{before} → {after}"
+
+
+def _targets(n: int) -> str:
+    return f"{n:,} target{'' if n == 1 else 's'}"
+
+
+def _keys(seen: Seen) -> str:
+    if not seen.expected:
+        return f"{seen.rows:,} rows" if seen.rows else "-"
+    more = f" and {seen.extra:,} more" if seen.extra else ""
+    return f"{seen.covered:,} of {seen.expected:,}{more}"
+
+
+def _listed(dates: Sequence[date]) -> str:
+    return ", ".join(map(str, dates))

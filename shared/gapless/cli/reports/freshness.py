@@ -1,0 +1,63 @@
+"""gapless report freshness"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from gapless.cli.options import open_gapless, where, words
+from gapless.cli.reports.printing import facts_of, form_of, formats, look_at, namer, print_report
+from gapless.cli.sheets import Sheet
+from gapless.questions.reports.freshness import Freshness, Standing, freshness
+
+
+@click.command("freshness")
+@formats
+@where
+def command(as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
+    """How far every table has come, against what it should hold by now and the lag that is normal for it."""
+    form = form_of(as_json, markdown)
+    gapless = open_gapless(project, home, now)
+    look = look_at(gapless, gapless.everything())
+    found = freshness(gapless.pipeline, look)
+    place = words(**{"--project": project, "--home": home, "--now": now})
+    late = [each for each in found if each.standing is Standing.BEHIND]
+    advice = {}
+    if any(gapless.pipeline.processors[each.processor].run == "none" for each in late):
+        advice["Load what is missing with"] = f"gapless load PATH{place}"
+    own = [each for each in late if gapless.pipeline.processors[each.processor].run != "none"]
+    if own:
+        first = min((each.complete + timedelta(days=1) for each in own if each.complete), default=None)
+        last = max(each.expected for each in own if each.expected)
+        advice["Repair with"] = f"gapless apply{words(**{'--start-date': first, '--end-date': last})}{place}"
+    sheet = _freshness_sheet(found, namer(gapless.pipeline, form))
+    print_report(form, [sheet], advice, ("table", "written (UTC)"), **facts_of(look))
+    sys.exit(1 if late else 0)
+
+
+def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) -> Sheet:
+    marks = {Standing.BEHIND: "red", Standing.NORMAL_LAG: "yellow", Standing.NO_RULE: "bright_black"}
+    return Sheet(
+        "freshness",
+        "Latest date per table",
+        (
+            "processor", "table", "latest", "complete to", "expected", "behind", "normal", "written (UTC)",
+            "status",
+        ),
+        [
+            (
+                named(each.processor), each.table, each.latest, each.complete, each.expected,
+                None if each.standing is Standing.NO_RULE else each.behind, each.lag, each.written, str(each.standing),
+            )
+            for each in found
+        ],
+        (
+            "latest: any row; complete to: enough of what is expected; behind, normal: days",
+            "older gaps do not show here: gapless report season",
+        ),
+        tuple(marks.get(each.standing, "") for each in found),
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""gapless report recent"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gapless.cli.options import Day, open_gapless, scope_of, where, words
+from gapless.cli.present import SIGNS
+from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, formats, look_at, namer, print_report
+from gapless.cli.sheets import Sheet
+from gapless.declare.pipeline import Pipeline
+from gapless.model import IS_A_GAP, Scope, Verdict
+from gapless.questions.reports.recent import RecentDay, last_played, recent
+
+
+@click.command("recent")
+@click.option("--days", type=click.IntRange(1, 400), default=7, show_default=True, help="How many dates.")
+@click.option("--end-date", type=Day(), help="The last of them. Default: today.")
+@formats
+@where
+def command(
+    days: int,
+    end_date: date | str | None,
+    as_json: bool,
+    markdown: bool,
+    project: str | None,
+    home: Path | None,
+    now: str | None,
+) -> None:
+    """The latest dates, one by one: games, coverage of each layer and table, and how far each has come."""
+    form = form_of(as_json, markdown)
+    gapless = open_gapless(project, home, now)
+    pipeline = gapless.pipeline
+    last = scope_of(gapless, None, end_date or "today", (), ()).last
+    first = max(last - timedelta(days=days - 1), pipeline.history_start)
+    look = look_at(gapless, Scope(first, last, explicit=True))
+    found = recent(pipeline, look)
+    place = words(**{"--project": project, "--home": home, "--now": now})
+    dates = words(**{"--start-date": first, "--end-date": last}) + place
+    gaps = sum(day.gaps for day in found)
+    advice = {"Look at the gaps with": f"gapless scan{dates}", "Repair with": f"gapless apply{dates}"} if gaps else {}
+    played = last_played(look)
+    if not any(day.scheduled for day in found) and pipeline.calendar and played:
+        earlier = words(**{"--days": days if days != 7 else 0, "--end-date": played}) + place
+        advice["No games in these days; the latest are in"] = f"gapless report recent{earlier}"
+    sheets = [_recent_sheet(pipeline, found), _tables_sheet(found, namer(pipeline, form))]
+    print_report(form, sheets, advice, **facts_of(look), days=[_day_as_json(day) for day in found])
+    sys.exit(1 if gaps else 0)
+
+
+_STATUS_MARKS = {"complete": "green", "in progress": "blue", "off day": "bright_black"}
+
+
+def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> Sheet:
+    phases = sorted({phase for day in found for phase in day.layers})
+    with_units = pipeline.calendar is not None
+    return Sheet(
+        "recent",
+        "Recent days",
+        ("date", *(("games", "played") if with_units else ()), *(f"P{n} %" for n in phases), "status"),
+        [
+            (
+                day.day,
+                *((day.scheduled, day.final) if with_units else ()),
+                *(day.layers[phase].pct for phase in phases),
+                day.status,
+            )
+            for day in found
+        ],
+        marks=tuple(_STATUS_MARKS.get(day.status, "red") for day in found),
+    )
+
+
+_ACROSS = 10  # so many dates fit beside each other
+
+
+def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sheet:
+    """Keys per table and date; only tables and dates that hold or lack anything."""
+    days = [day for day in found if any(_keys(day, name) for name in day.targets)]
+    names = list(dict.fromkeys(name for day in days for name in day.targets if _keys(day, name)))
+    used = {verdict for day in days for verdict, _ in day.targets.values() if verdict in _SIGNED}
+    legend = ", ".join(f"{SIGNS[verdict]} {verdict}" for verdict in Verdict if verdict in used)
+    note = "a number alone: every expected key is there; a/b: so many of so many" + (f"; {legend}" if legend else "")
+    if len(days) <= _ACROSS:
+        columns = ("table", *(f"{day.day:%m-%d}" for day in days))
+        rows = [(named(name), *(_keys(day, name) for day in days)) for name in names]
+    else:
+        columns = ("date", *map(named, names))
+        rows = [(day.day.isoformat(), *(_keys(day, name) for name in names)) for day in days]
+    return Sheet("tables", "Keys per table", columns, rows, (note,) if rows else ())
+
+
+_SIGNED = IS_A_GAP | {Verdict.NOT_DUE, Verdict.PHANTOM, Verdict.ACKNOWLEDGED, Verdict.BOOTSTRAP}
+
+
+def _keys(day: RecentDay, name: str) -> str | None:
+    verdict, seen = day.targets.get(name, (None, None))
+    if verdict is None or seen is None or not (seen.expected or seen.rows or verdict in IS_A_GAP):
+        return None
+    number = f"{seen.covered:,}" if seen.covered == seen.expected else f"{seen.covered:,}/{seen.expected:,}"
+    return f"{number} {SIGNS[verdict]}" if verdict in _SIGNED else number
+
+
+def _day_as_json(day: RecentDay) -> dict[str, Any]:
+    return {
+        "date": day.day.isoformat(),
+        "games": day.scheduled,
+        "played": day.final,
+        "status": day.status,
+        "gaps": day.gaps,
+        "phases": {str(phase): coverage_as_json(layer) for phase, layer in day.layers.items()},
+        "tables": {
+            name: {"verdict": str(verdict), "expected": seen.expected, "covered": seen.covered, "rows": seen.rows}
+            for name, (verdict, seen) in day.targets.items()
+        },
+    }

@@ -1,0 +1,223 @@
+"""gapless validate"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from gapless.cli.options import Day, Listed, choose, nothing_known, where
+from gapless.cli.sheets import Sheet, print_sheets, show
+from gapless.declare.pipeline import Pipeline
+from gapless.errors import BadInput
+from gapless.model import Policy
+from gapless.questions.classify import Classifier, by_date
+from gapless.questions.validation import Check, Finding, Repair, Report, Severity, read_by, validate
+
+STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.EXPECTED: "bright_black"}
+
+
+@click.command("validate")
+@click.option("--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday). Default: all history.")
+@click.option("--end-date", type=Day(), help="Last date. Default: the last that is prepared in advance.")
+@click.option("--phase", "--phases", "phases", type=Listed(), default=(), help="Only these phases, such as 3 or 3,4.")
+@click.option("--processors", type=Listed(), default=(), help="Only these processors, by name or short name.")
+@click.option(
+    "--for-phase",
+    type=int,
+    metavar="N",
+    help="What phase N reads for these dates, its look-back included, instead of the dates themselves.",
+)
+@click.option("--checks", type=Listed(), default=(), help=f"Only these of {', '.join(Check)}. Default: all of them.")
+@click.option("--by-date", "dated", is_flag=True, help="One line per date too: games, data, and what is the matter.")
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=25, show_default=True, help="How many places to show on a terminal."
+)
+@click.option("--markdown", is_flag=True, help="Print the whole report as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@where
+def command(
+    for_phase: int | None, checks: tuple[str, ...], dated: bool, strict: bool, limit: int, markdown: bool,
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Check a range of dates: is everything there, sound, built in order, consistent, and no less than before?
+
+    Ends with 1 where a check fails, with what repairs it. Changes nothing.
+    """
+    chosen_checks = _checks(checks)
+    if markdown and as_json:
+        raise BadInput("--markdown and --json are two formats; choose one")
+    chosen = choose(**options, as_json=as_json)
+    pipeline = chosen.gapless.pipeline
+    reach = read_by(pipeline, for_phase, chosen.scope.processors) if for_phase is not None else None
+    engine = chosen.gapless.engine(Policy(lift_storm=True))
+    report = validate(engine, chosen.gapless.warehouse, chosen.scope, chosen_checks, reach)
+    nothing_known(chosen.gapless, report.look)
+    dates = [_dates(pipeline, report)] if dated else []
+    if as_json:
+        print_sheets("json", _sheets(pipeline, report, chosen.place, strict) + dates, **_facts(report, strict))
+    elif markdown:
+        verdict = "passed" if report.passed(strict=strict) else "failed"
+        click.echo(f"# Validation of {report.first} to {report.last}: {verdict}\n")
+        print_sheets("markdown", _sheets(pipeline, report, chosen.place, strict, code="`") + dates)
+    else:
+        console = Console()
+        _show(console, pipeline, report, chosen.place, strict, limit)
+        for sheet in dates:
+            show(console, sheet)
+    sys.exit(0 if report.passed(strict=strict) else 1)
+
+
+def _checks(names: Sequence[str]) -> tuple[Check, ...]:
+    """The chosen checks in their own order; raises `BadInput` for one that does not exist."""
+    for name in names:
+        if name not in list(Check):
+            raise BadInput(f"--checks: there is no check '{name}'; there are {', '.join(Check)}")
+    return tuple(check for check in Check if not names or check in names)
+
+
+def _facts(report: Report, strict: bool) -> dict[str, Any]:
+    return {
+        "at": report.look.at.isoformat(),
+        "start_date": report.first.isoformat(),
+        "end_date": report.last.isoformat(),
+        "passed": report.passed(strict=strict),
+        "strict": strict,
+    }
+
+
+def _sheets(pipeline: Pipeline, report: Report, place: str, strict: bool, code: str = "") -> list[Sheet]:
+    """The report as tables; commands stand between marks of code where the format has them."""
+    findings = [
+        (
+            f.check.value, f.rule, f.severity.value, f.category.value, f.processor, f.first, f.last, len(f.days),
+            f.expected, f.found, f.follows, f.evidence, f"{code}{_repair(pipeline, f, place)}{code}",
+        )
+        for f in report.findings
+    ]  # fmt: skip
+    columns = (
+        "check", "rule", "severity", "category", "processor", "from", "to", "dates", "expected", "found", "follows",
+        "evidence", "repair",
+    )  # fmt: skip
+    return [
+        _answers(report, strict),
+        Sheet("findings", f"Findings: {len(findings):,}", columns, findings),
+        _absences(report),
+    ]
+
+
+def _answers(report: Report, strict: bool) -> Sheet:
+    rows = [
+        (
+            a.check.value, "pass" if a.passed(strict=strict) else "fail", a.critical, a.warnings, a.expected,
+            a.examined, a.unit,
+        )
+        for a in report.answers
+    ]  # fmt: skip
+    columns = ("check", "result", "critical", "warnings", "expected", "examined", "unit")
+    marks = tuple("" if row[1] == "pass" else "red" for row in rows)
+    return Sheet("checks", "Checks", columns, rows, report.notes, marks)
+
+
+def _absences(report: Report, short: Pipeline | None = None) -> Sheet:
+    """What is expected to be absent, the processors that lack the same dates in one row, by their short names."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for f in report.absences:
+        name = (short.processors[f.processor].alias if short else "") or f.processor
+        groups.setdefault((f.category.value, f.first, f.last, len(f.days)), []).append(name)
+    rows = [(*key, ", ".join(dict.fromkeys(names))) for key, names in groups.items()]
+    return Sheet("expected", "Expected, and no fault", ("category", "from", "to", "dates", "processors"), rows)
+
+
+def _dates(pipeline: Pipeline, report: Report) -> Sheet:
+    """One line per date, of the processors that were asked about."""
+    lines = by_date(Classifier(pipeline, report.look), report.processors, report.first, report.last)
+    short = {name: pipeline.processors[name].alias or name for name in report.processors}
+    rows = [(*line[:6], ", ".join(short[name] for name in line.processors)) for line in lines]
+    columns = ("date", "scheduled", "played", "status", "data", "issue", "processors")
+    marks = tuple("" if line.data in ("ok", "none") else "yellow" if line.data == "stale" else "red" for line in lines)
+    return Sheet("dates", "By date", columns, rows, (), marks)
+
+
+def _repair(pipeline: Pipeline, finding: Finding, place: str) -> str:
+    """The command that repairs a finding, as it is typed."""
+    kind, at = finding.remedy
+    if kind is Repair.NOTHING:
+        return ""
+    name = pipeline.processors[at.processor].alias or at.processor
+    first = min(at.day, finding.first)
+    if kind is Repair.LOAD:
+        held = f"{first}" if first == finding.last else f"{first} to {finding.last}"
+        return f"gapless load FILE{place}  # a file with {name} of {held}"
+    if kind is Repair.LOOK:
+        return f"gapless explain {at.day} {name}{place}"
+    dates = f"--start-date {first} --end-date {finding.last}"
+    if kind is Repair.CLEAN:
+        return f"gapless clean-phantoms {dates} --processors {name}{place}"
+    if kind is Repair.FORCE:
+        return f"gapless apply --force {dates} --processors {name}{place}"
+    return f"gapless apply {dates}{place}"
+
+
+def _show(console: Console, pipeline: Pipeline, report: Report, place: str, strict: bool, limit: int) -> None:
+    """The report for a person: the answers, then what is wrong where, why, and the command that repairs it."""
+    verdict = "[green]passed[/green]" if report.passed(strict=strict) else "[red]failed[/red]"
+    console.print(f"Validation of {report.first} to {report.last}: {verdict}", highlight=False)
+    show(console, _answers(report, strict))
+    begin = _by_place(finding for finding in report.findings if not finding.follows)
+    for findings in begin[:limit]:
+        _show_place(console, pipeline, findings, place)
+    if len(begin) > limit:
+        more = f"… {len(begin) - limit:,} more places; see all with --limit {len(begin)}, --markdown or --json"
+        console.print(more, highlight=False)
+    _show_what_follows(console, [finding for finding in report.findings if finding.follows])
+    runs = [finding for finding in report.findings if finding.remedy.kind is Repair.APPLY]
+    if len({_repair(pipeline, finding, place) for finding in runs}) > 1:
+        first = min(min(finding.remedy.at.day, finding.first) for finding in runs)
+        last = max(finding.last for finding in runs)
+        command = f"gapless apply --start-date {first} --end-date {last}{place}"
+        console.print(Text(f"All that a run repairs: {command}"), soft_wrap=True)
+    if report.absences:
+        show(console, _absences(report, pipeline))
+
+
+def _by_place(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings about the same dates of a processor together."""
+    places: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        places.setdefault((finding.processor, finding.days, finding.remedy), []).append(finding)
+    return list(places.values())
+
+
+def _show_place(console: Console, pipeline: Pipeline, findings: Sequence[Finding], place: str) -> None:
+    worst = findings[0]
+    many = f" … {worst.last} ({len(worst.days)} dates)" if len(worst.days) > 1 else ""
+    line = Text.assemble(
+        (f"{worst.severity.value:8}", STYLES[worst.severity]), "  ", (worst.processor, "bold"),
+        f"  {worst.first}{many}  {worst.category.value}",
+    )  # fmt: skip
+    # Not wrapped: a command has to be copied in one piece.
+    console.print(line, soft_wrap=True)
+    for finding in findings:
+        text = f"    {finding.check.value}, {finding.rule}: {finding.evidence}"
+        console.print(Text(text, style="bright_black"), soft_wrap=True)
+    console.print(Text(f"    fix: {_repair(pipeline, worst, place)}"), soft_wrap=True)
+
+
+def _show_what_follows(console: Console, findings: Sequence[Finding]) -> None:
+    """What is repaired together with the findings above, one line per processor."""
+    if not findings:
+        return
+    days: dict[str, set[date]] = {}
+    for finding in findings:
+        days.setdefault(finding.processor, set()).update(finding.days)
+    console.print(f"[bold]Follow from these: {sum(map(len, days.values())):,} targets[/bold]", highlight=False)
+    for name, of in days.items():
+        span = f"{len(of):,} dates, {min(of)} to {max(of)}" if len(of) > 1 else f"{min(of)}"
+        console.print(f"  {name}: {span}", highlight=False)

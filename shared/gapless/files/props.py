@@ -1,0 +1,100 @@
+"""Prop lines on points: one quote per game, player, bookmaker and line."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from gapless.files import cells
+from gapless.files.arrow import Array, Table, all_of, any_of, flat, pa, pc, truly
+from gapless.files.contract import Processor
+from gapless.files.games import A_GAME_ID, analytics_ids, game_id_of, lookups, read_day, read_team
+from gapless.files.sheet import Sheet
+
+MARKET = "player_points"
+_AHEAD = timedelta(days=60)  # lines are quoted days ahead; later is a typing error
+_KEY = ("game_id", "player_lookup", "bookmaker", "points_line")
+
+
+def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[str]]:
+    """The points lines of one file, checked one by one, with notes on what was left out."""
+    sheet, notes = _left_out(sheet)
+    columns = declared.columns
+    days = read_day(
+        sheet,
+        "game_date",
+        today + _AHEAD,
+        f"is more than {_AHEAD.days} days after today ({today}); correct the year",
+    )
+    home, away = read_team(sheet, "home"), read_team(sheet, "away")
+    sheet.blame(pc.equal(home, away), "away", "is the home team too; correct one of them")
+    names = sheet.read("player_name", cells.text, "a name", required=True)
+    nothing = pa.nulls(len(names), pa.int64())
+    players = sheet.read("player_id", cells.whole, "a player id") if sheet.has("player_id") else nothing
+    keys = lookups(names, players)
+    unnamed = all_of(pc.is_valid(names), pc.is_null(keys))
+    sheet.blame(unnamed, "player_name", "has no letter of the Latin alphabet, and there is no player id; correct it")
+    quotes = {
+        "game_id": analytics_ids(days, away, home),
+        "game_date": days,
+        "nba_game_id": (
+            sheet.words("nba_game_id", game_id_of, pa.string(), A_GAME_ID, required=False)
+            if sheet.has("nba_game_id")
+            else pa.nulls(len(names), pa.string())
+        ),
+        "player_lookup": keys,
+        "player_name": names,
+        "bookmaker": sheet.read("bookmaker", cells.text, "a name", required=True),
+        "points_line": sheet.read("points_line", cells.number, "a number", declared=columns.get("points_line")),
+        **{
+            name: sheet.read(name, cells.whole, "a whole number of American odds", declared=columns.get(name))
+            for name in ("over_price", "under_price")
+        },
+        "snapshot": (
+            sheet.read("snapshot", cells.moment, "a time such as 2024-10-24T23:05:39Z")
+            if sheet.has("snapshot")
+            else pa.nulls(len(names), pa.timestamp("us", "UTC"))
+        ),
+    }
+    return pa.table(quotes), notes
+
+
+def _left_out(sheet: Sheet) -> tuple[Sheet, list[str]]:
+    """The rows to load: points only, not of a game postponed that day, and with a player and a line."""
+    notes = []
+    market = sheet.read("market", cells.text, "a market's name", required=True)
+    if count := pc.sum(pc.not_equal(market, MARKET)).as_py():
+        notes.append(f"{sheet.file}: {count:,} rows of other markets than {MARKET} left out")
+    sheet = sheet.keep(pc.equal(market, MARKET))
+    if sheet.has("postponed"):
+        postponed = truly(sheet.read("postponed", cells.flag, "true or false"))
+        if count := pc.sum(postponed).as_py():
+            notes.append(f"{sheet.file}: {count:,} lines on games postponed that day left out")
+            sheet = sheet.keep(pc.invert(postponed))
+    line, bad_line = cells.number(sheet.raw("points_line"))
+    nobody = pc.is_null(cells.text(sheet.raw("player_name")).values)
+    incomplete = truly(any_of(nobody, all_of(pc.is_null(line), pc.invert(truly(bad_line)))))
+    if count := pc.sum(incomplete).as_py():
+        notes.append(f"{sheet.file}: {count:,} rows without a player or a line left out")
+        sheet = sheet.keep(pc.invert(incomplete))
+    return sheet, notes
+
+
+def settle(quotes: Table) -> tuple[Table, list[str]]:
+    """One quote per key over all files: the latest snapshot, then the smallest over price, then whatever differs."""
+    ordered = quotes.sort_by(
+        [
+            *((column, "ascending") for column in _KEY),
+            ("snapshot", "descending"),
+            *((column, "ascending") for column in ("over_price", "under_price", "player_name", "nba_game_id")),
+        ]
+    )
+    numbered = ordered.append_column("#", pa.array(range(ordered.num_rows), pa.int64()))
+    first = flat(numbered.group_by(list(_KEY)).aggregate([("#", "min")])["#_min"]).sort()
+    replaced = quotes.num_rows - len(first)
+    notes = [f"{replaced:,} quotes replaced by a later or cheaper one of the same line"] if replaced else []
+    return ordered.take(first), notes
+
+
+def as_prop_lines(quotes: Table) -> dict[str, Array]:
+    """The columns of the prop line table."""
+    return {name: flat(quotes[name]) for name in quotes.column_names if name != "snapshot"}

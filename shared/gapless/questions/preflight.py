@@ -1,0 +1,193 @@
+"""Preflight: whether a range of dates is ready to be backfilled, from one query and the look that the plan rests on.
+
+The incident behind it: a table about the days to come still held rows of a past date, for 1 of 187 players, and a run
+read them. Historical dates do not read such tables here, so what preflight finds does no harm by itself; it is stale
+all the same, and somebody else may read it. Pure; the caller runs the `statement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from gapless.declare.pipeline import Pipeline, Processor
+from gapless.engine import Look
+from gapless.model import ASKS_FOR_A_RUN, Target, Verdict, days_between
+from gapless.warehouse.statements import expected_keys, quoted
+
+_UNREADY = ASKS_FOR_A_RUN | {Verdict.BLOCKED, Verdict.EXHAUSTED, Verdict.UNKNOWN}
+
+
+class Sources(NamedTuple):
+    """Two tables about the same keys: one about the days to come, one about what took place."""
+
+    upcoming: Processor
+    historical: Processor
+
+
+class Standing(StrEnum):
+    """How a date stands before a backfill."""
+
+    GOOD = "good"
+    PARTIAL = "partial"  # the table about the days to come holds some of the date's keys, and too few
+    STALE = "stale"  # it holds rows of a past date on which nothing took place
+    NO_RAW_DATA = "no_raw_data"  # units of work took place, and a source lacks them
+    WAITS = "waits"  # what it reads is not complete, and not run by this backfill
+    BOOTSTRAP = "bootstrap"
+    OFF_DAY = "off_day"
+    TO_COME = "to_come"  # today or later
+
+
+class Checked(NamedTuple):
+    """One date with the counts that its standing rests on."""
+
+    day: date
+    standing: Standing
+    upcoming: str = ""  # the table about the days to come, where there is one
+    historical: str = ""  # the table about what took place
+    expected: int = 0  # keys that took place, as far as the raw data tells
+    in_upcoming: int = 0  # of these, the ones that the table about the days to come holds
+    rows_upcoming: int = 0
+    in_historical: int = 0
+    detail: str = ""
+
+    @property
+    def coverage_pct(self) -> float:
+        """Share of the date's keys that the table about the days to come holds, in percent."""
+        return 100.0 * self.in_upcoming / self.expected if self.expected else 100.0
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Every date of the range, in order."""
+
+    dates: tuple[Checked, ...]
+
+    def of(self, *standings: Standing) -> tuple[Checked, ...]:
+        return tuple(each for each in self.dates if each.standing in standings)
+
+    @property
+    def blocks(self) -> tuple[Checked, ...]:
+        """The dates for which a backfill is refused unless it is forced."""
+        return self.of(Standing.PARTIAL)
+
+
+def sources(pipeline: Pipeline) -> tuple[Sources, ...]:
+    """The pairs of tables of which a processor reads one for dates to come, and expects the other's keys before."""
+    found: dict[tuple[str, str], Sources] = {}
+    for p in pipeline.processors.values():
+        past = p.expect.historical.keys_of if p.expect and p.expect.historical else None
+        if not past:
+            continue
+        historical = pipeline.processor(past)
+        for name, edge in p.upstream.items():
+            upcoming = pipeline.processors[name]
+            about_the_same = set(upcoming.key) == set(historical.key) and historical.expect is not None
+            if edge.own_day == "upcoming" and upcoming.applies_to == "upcoming" and about_the_same:
+                found[name, past] = Sources(upcoming, historical)
+    return tuple(found.values())
+
+
+def statement(pipeline: Pipeline, pairs: Sequence[Sources]) -> str:
+    """The counts of every pair and date in one SELECT: name, day, expected, those in the upcoming table, its rows.
+
+    By key intersection, as everywhere: 187 rows of the wrong players cover nothing. Reads @first, @last, @today.
+    """
+    parts = []
+    for up, past in pairs:
+        keys = ", ".join(past.key)
+        same = " AND ".join(f"w.{name} = u.{name}" for name in ("day", *past.key))
+        narrowed = f"{up.date_column} BETWEEN @first AND @last AND {up.date_column} < @today"
+        parts.append(
+            f"SELECT '{up.name}' AS name, IFNULL(w.day, u.day) AS day, COUNTIF(w.day IS NOT NULL) AS expected,\n"
+            "  COUNTIF(w.day IS NOT NULL AND u.day IS NOT NULL) AS in_upcoming, IFNULL(SUM(u.n), 0) AS rows_upcoming\n"
+            f"FROM (SELECT DISTINCT day, {keys} FROM (\n{expected_keys(pipeline, past)}\n) WHERE day < @today) AS w\n"
+            f"FULL JOIN (SELECT {up.date_column} AS day, {keys}, COUNT(*) AS n FROM {quoted(up.table)}\n"
+            f"  WHERE {narrowed} GROUP BY day, {keys}) AS u ON {same}\n"
+            "GROUP BY 2"
+        )
+    return "\nUNION ALL\n".join(parts)
+
+
+def check(
+    pipeline: Pipeline, look: Look, pairs: Sequence[Sources], rows: Iterable[tuple[Any, ...]], today: date
+) -> Preflight:
+    """What the counts and the look say of every date in the look's scope."""
+    counted: dict[tuple[str, date], tuple[int, int, int]] = {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+    scope = look.judgement.scope
+    checked = []
+    for day in days_between(scope.first, scope.last):
+        for pair in pairs or (None,):
+            counts = counted.get((pair.upcoming.name, day), (0, 0, 0)) if pair else (0, 0, 0)
+            checked.append(_checked(pipeline, look, pair, day, counts, today))
+    return Preflight(tuple(checked))
+
+
+def _checked(
+    pipeline: Pipeline, look: Look, pair: Sources | None, day: date, counts: tuple[int, int, int], today: date
+) -> Checked:
+    expected, in_upcoming, rows = counts
+    seen = look.observation.seen(Target(pair.historical.name, day)) if pair else None
+    names = (pair.upcoming.name, pair.historical.name) if pair else ("", "")
+    facts = (*names, expected, in_upcoming, rows, seen.covered if seen else 0)
+    if day >= today:
+        return Checked(day, Standing.TO_COME, *facts, "today or later")
+    lacking = _lacking(pipeline, look, day)
+    if lacking:
+        return Checked(day, Standing.NO_RAW_DATA, *facts, lacking)
+    if pair and rows and not expected:
+        return Checked(day, Standing.STALE, *facts, f"{rows} rows of {names[0]} on a day without any")
+    if pair and rows and in_upcoming < pair.historical.gate_pct / 100 * expected:
+        missing = expected - in_upcoming
+        share = f"{in_upcoming} of {expected} = {100 * in_upcoming / expected:.1f} %, missing {missing}"
+        return Checked(day, Standing.PARTIAL, *facts, f"{names[0]} has partial data ({share})")
+    waits_for = _waits_for(pipeline, look, day)
+    if waits_for:
+        return Checked(day, Standing.WAITS, *facts, f"waits for {waits_for}, which this backfill does not run")
+    if not _took_place(look, day):
+        return Checked(day, Standing.OFF_DAY, *facts, "off day")
+    verdicts = _verdicts(look.judgement.verdicts, look, day)
+    if Verdict.BOOTSTRAP in verdicts:
+        return Checked(day, Standing.BOOTSTRAP, *facts, "first days of a season")
+    return Checked(day, Standing.GOOD, *facts)
+
+
+def _lacking(pipeline: Pipeline, look: Look, day: date) -> str:
+    """Which source lacks the date, with its counts; empty where none does."""
+    for p in pipeline.processors.values():
+        if p.run != "none" or p.optional or p.name not in look.judgement.verdicts:
+            continue
+        target = Target(p.name, day)
+        if look.judgement.verdict(target) in _UNREADY:
+            seen = look.observation.seen(target)
+            have, want = (seen.covered, seen.expected) if seen else (0, 0)
+            return f"{p.name} has {have} of {want} expected keys"
+    return ""
+
+
+def _waits_for(pipeline: Pipeline, look: Look, day: date) -> Target | None:
+    """What of the day itself is read, is not complete and is not in the backfill's scope."""
+    wanted = look.judgement.scope.processors
+    for p in pipeline.processors.values():
+        target = Target(p.name, day)
+        outside = p.run != "none" and bool(wanted) and p.name not in wanted
+        if outside and look.judgement.verdict(target) in _UNREADY:
+            return target
+    return None
+
+
+def _took_place(look: Look, day: date) -> bool:
+    index = (day - look.observation.first).days
+    calendar = look.observation.calendar
+    known = calendar[index] if 0 <= index < len(calendar) else None
+    if known and known.scheduled:
+        return True
+    return any(v is not Verdict.OFF_DAY for v in _verdicts(look.judgement.verdicts, look, day))
+
+
+def _verdicts(columns: Mapping[str, Sequence[Verdict | None]], look: Look, day: date) -> set[Verdict]:
+    index = (day - look.judgement.first).days
+    return {v for column in columns.values() if 0 <= index < len(column) and (v := column[index]) is not None}

@@ -1,0 +1,293 @@
+"""What runs are said to have done: other systems' trackers, and the ledger's own outcomes. One job per read.
+
+Nothing here is believed over a table; `shared/gapless/questions/reports` compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from gapless.declare.pipeline import Pipeline
+from gapless.ledger import table, view_body
+from gapless.model import Target, days_between, from_micros
+from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.statements import quoted
+
+# The words that run trackers use. A row with any other word, or with none, says that a run ended without anything.
+STARTED = ("running", "started", "in_progress", "pending")
+SUCCEEDED = ("success", "succeeded", "complete", "completed", "partial")
+FAILED = ("failed", "failure", "error")
+_EPOCH = date(1970, 1, 1)
+# BigQuery lets a statement run for six hours: a run that began later may still be at work.
+STILL_RUNNING = timedelta(hours=6)
+
+
+class Teller(StrEnum):
+    """Who says it."""
+
+    TRACKER = "tracker"  # another system, in `reported_runs`
+    OWN = "gapless"  # the ledger's outcomes
+
+
+class Word(StrEnum):
+    """How the newest run of a date that ended is said to have ended."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    NOTHING = "skipped"
+    NEVER_ENDED = "never ended"
+
+
+class Told(NamedTuple):
+    """What one teller says of one processor and date: its newest run that ended, and how many there were."""
+
+    teller: Teller
+    processor: str  # as the teller writes it
+    day: date
+    word: Word
+    records: int | None  # None where the run did not say
+    ended_at: datetime | None
+    runs: int = 1
+    empty: int = 0  # runs that ended without a record
+    never_ended: int = 0  # began long ago, and nothing says that they ended
+    running: int = 0  # began lately
+    false_failures: int = 0  # called failed by a clean-up after they had succeeded
+
+    @property
+    def says_data(self) -> bool:
+        """Whether it says that records were written."""
+        return self.word in (Word.SUCCESS, Word.PARTIAL) and self.records != 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether all that there is are runs that began lately."""
+        return self.word is Word.NEVER_ENDED and not self.never_ended
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """Everything that is said about a range of dates."""
+
+    told: Sequence[Told]
+    undated: int = 0  # runs of trackers that name no date: they cannot be compared
+
+
+def read_runs(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date, now: datetime) -> RunHistory:
+    """What is said of the runs for dates from first to last.
+
+    A tracker writes a row when a run begins and another when it ends; rows of one run id, processor and date are one
+    run. It ended if any of them says so, and well if any of them says that, whatever a clean-up wrote later.
+    """
+    params: dict[str, Param] = {
+        "first": first, "last": last, "before": now - STILL_RUNNING, "began": STARTED, "good": SUCCEEDED,
+        "bad": FAILED,
+    }  # fmt: skip
+    rows = warehouse.rows(_runs_statement(pipeline.ledger), params, purpose="run_history").rows
+    told = [each for row in rows for each in _told(row)]
+    return RunHistory(told, sum(row[6] for row in rows if row[2] is None and not row[11]))
+
+
+def _runs_statement(ledger: str) -> str:
+    reported, outcomes = (quoted(table(ledger, name)) for name in ("reported_runs", "backfill_date_outcomes"))
+    last_run = "ORDER BY ended_at DESC LIMIT 1)[OFFSET(0)]"
+    last_outcome = "ORDER BY processed_at DESC, claim_number DESC LIMIT 1)[OFFSET(0)]"
+    return f"""
+WITH entries AS (
+  SELECT processor_name, data_date, started_at, records_processed,
+    IFNULL(run_id, IFNULL(CAST(started_at AS STRING), CAST(processed_at AS STRING))) AS run,
+    IFNULL(LOWER(status), '') IN UNNEST(@began) AS begins,
+    IFNULL(LOWER(status), '') IN UNNEST(@good) AS is_good,
+    IFNULL(LOWER(status), '') IN UNNEST(@bad) AS is_bad,
+    IFNULL(processed_at, started_at) AS noted_at
+  FROM {reported} WHERE data_date BETWEEN @first AND @last OR data_date IS NULL
+),
+one_run AS (
+  SELECT processor_name, data_date, run,
+    LOGICAL_OR(is_good) AS is_good,
+    LOGICAL_OR(is_bad) AS is_bad,
+    NOT LOGICAL_AND(begins) AS has_ended,
+    IFNULL(MIN(IFNULL(started_at, noted_at)) < @before, TRUE) AS is_old,
+    MAX(IF(begins, NULL, records_processed)) AS records,
+    IFNULL(MAX(IF(is_good, noted_at, NULL)), MAX(IF(begins, NULL, noted_at))) AS ended_at,
+    IFNULL(MAX(IF(is_bad, noted_at, NULL)) > MAX(IF(is_good, noted_at, NULL)), FALSE) AS is_called_failed
+  FROM entries GROUP BY processor_name, data_date, run
+),
+told AS (
+  SELECT 'tracker' AS teller, processor_name, data_date AS day,
+    ARRAY_AGG(IF(NOT has_ended, 'never ended', IF(is_good, 'success', IF(is_bad, 'failed', 'skipped'))) {last_run}
+      AS word,
+    ARRAY_AGG(IFNULL(records, -1) {last_run} AS records,
+    UNIX_MICROS(MAX(ended_at)) AS ended_at, COUNT(*) AS runs,
+    COUNTIF(has_ended AND NOT (is_good AND IFNULL(records, 1) > 0)) AS empty,
+    COUNTIF(NOT has_ended AND is_old) AS never_ended, COUNTIF(NOT has_ended AND NOT is_old) AS running,
+    COUNTIF(is_called_failed) AS false_failures
+  FROM one_run GROUP BY processor_name, data_date
+  UNION ALL
+  SELECT 'gapless', processor_name, analysis_date,
+    REPLACE(ARRAY_AGG(status {last_outcome}, 'complete', 'success'), ARRAY_AGG(IFNULL(actual_count, -1) {last_outcome},
+    UNIX_MICROS(MAX(processed_at)), COUNT(*), COUNTIF(actual_count = 0 AND expected_count > 0), 0, 0, 0
+  FROM {outcomes} WHERE analysis_date BETWEEN @first AND @last AND status != 'skipped'
+  GROUP BY processor_name, analysis_date
+),
+sorted_out AS (
+  SELECT *, day IS NOT NULL AND word = 'success' AND records != 0
+    AND empty + never_ended + running + false_failures = 0 AS is_quiet FROM told
+)
+SELECT teller, processor_name, day, word, records, ended_at, runs, empty, never_ended, running, false_failures,
+  '' AS listed
+FROM sorted_out WHERE NOT is_quiet
+UNION ALL
+-- most of what is said is quiet: one row per processor instead of one per date
+SELECT teller, processor_name, CAST(NULL AS DATE), 'success', -1, NULL, SUM(runs), 0, 0, 0, 0,
+  STRING_AGG(CONCAT(CAST(UNIX_DATE(day) AS STRING), ':', CAST(records AS STRING), ':', CAST(runs AS STRING)), ',')
+FROM sorted_out WHERE is_quiet GROUP BY teller, processor_name
+ORDER BY 1, 2, 3"""
+
+
+def _told(row: tuple[Any, ...]) -> list[Told]:
+    teller, processor, day, word, records, ended_at, runs, empty, never_ended, running, false_failures, listed = row
+    if listed:
+        quiet = (map(int, each.split(":")) for each in listed.split(","))
+        return [
+            Told(Teller(teller), processor, _EPOCH + timedelta(days=n), Word.SUCCESS, _count(records), None, runs)
+            for n, records, runs in quiet
+        ]
+    if day is None:
+        return []
+    return [
+        Told(
+            Teller(teller), processor, day, Word(word), _count(records), _time(ended_at), runs, empty, never_ended,
+            running, false_failures,
+        )
+    ]  # fmt: skip
+
+
+def _count(records: int) -> int | None:
+    return None if records < 0 else records
+
+
+# -- what happened day by day ------------------------------------------------------------------------------------------
+
+
+class DayOfRuns(NamedTuple):
+    """What the runs of one day came to."""
+
+    day: date
+    runs: int
+    complete: int
+    partial: int
+    failed: int
+    coverage_pct: float | None  # mean of the targets that something was expected of
+
+
+class Failure(NamedTuple):
+    """Failures of one processor with the same words but for numbers."""
+
+    processor: str
+    category: str
+    permanent: bool
+    text: str  # of the newest
+    times: int
+    first_seen: datetime
+    last_seen: datetime
+    days: frozenset[date]  # the dates that it befell
+    open_days: frozenset[date]  # of these, the ones without a complete outcome since
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The outcomes of a range of days, and the open gaps that the daily reports counted."""
+
+    days: Sequence[DayOfRuns]
+    sources: Mapping[str, Mapping[date, int]] = field(default_factory=dict)  # targets by data source and day
+    failures: Sequence[Failure] = ()
+    open_gaps: Mapping[date, int] = field(default_factory=dict)  # by day of the report
+
+    @property
+    def still_open(self) -> set[Target]:
+        """What failed and has no complete outcome since. Whether it is there now, the tables say."""
+        return {Target(failure.processor, day) for failure in self.failures for day in failure.open_days}
+
+
+def read_outcomes(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date) -> Outcomes:
+    """What the ledger has of the days from first to last in the pipeline's zone."""
+
+    def midnight(day: date) -> datetime:
+        return datetime.combine(day, time(), pipeline.timezone).astimezone(UTC)
+
+    borders = [
+        {"day": day, "begins": midnight(day), "ends": midnight(day + timedelta(days=1))}
+        for day in days_between(first, last)
+    ]
+    params: dict[str, Param] = {
+        "first": first, "last": last, "since": midnight(first), "days": borders,
+        "until": midnight(last + timedelta(days=1)),
+    }  # fmt: skip
+    rows = warehouse.rows(_outcomes_statement(pipeline.ledger), params, purpose="history").rows
+    days: list[DayOfRuns] = []
+    sources: dict[str, dict[date, int]] = {}
+    failures: list[Failure] = []
+    open_gaps: dict[date, int] = {}
+    for kind, name, day, a, b, c, d, mean, text, category, begin, end, listed, still in rows:
+        if kind == "day":
+            days.append(DayOfRuns(day, a, b, c, d, mean))
+        elif kind == "source":
+            sources.setdefault(name, {})[day] = a
+        elif kind == "gaps":
+            open_gaps[day] = a
+        else:
+            failures.append(Failure(name, category, bool(b), text, a, begin, end, _days(listed), _days(still)))
+    return Outcomes(days, sources, failures, open_gaps)
+
+
+def _outcomes_statement(ledger: str) -> str:
+    outcomes, gaps, log = (
+        quoted(table(ledger, name)) for name in ("backfill_date_outcomes", "gap_history", "alert_log")
+    )
+    reported = "SAFE_CAST(SUBSTR(alert_key, 8) AS DATE)"
+    nothing = "NULL, NULL, NULL, NULL"
+    untimed = "CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), '', ''"
+    listed = "STRING_AGG(DISTINCT CAST(UNIX_DATE(analysis_date) AS STRING), ',')"
+    still = "STRING_AGG(DISTINCT IF(resolution_status = 'open', CAST(UNIX_DATE(analysis_date) AS STRING), NULL), ',')"
+    # What a clean-up or a restore did is no run of a processor.
+    return f"""
+WITH counted AS (
+  SELECT o.*, d.day FROM {outcomes} AS o JOIN UNNEST(@days) AS d
+    ON o.processed_at >= d.begins AND o.processed_at < d.ends
+  WHERE o.status != 'skipped' AND IFNULL(o.data_source, '') NOT IN ('cleanup', 'restore')
+)
+SELECT 'day' AS kind, '' AS name, day, COUNT(DISTINCT backfill_run_id) AS a,
+  COUNTIF(status = 'complete') AS b, COUNTIF(status = 'partial') AS c, COUNTIF(status = 'failed') AS d,
+  AVG(IF(expected_count > 0, completeness_pct, NULL)) AS mean, '' AS text, '' AS category,
+  CAST(NULL AS TIMESTAMP) AS first_seen, CAST(NULL AS TIMESTAMP) AS last_seen, '' AS days, '' AS open_days
+FROM counted GROUP BY day
+UNION ALL
+SELECT 'source', data_source, day, COUNT(*), {nothing}, '', '', {untimed}
+FROM counted WHERE data_source != '' GROUP BY data_source, day
+UNION ALL
+SELECT 'gaps', '', day, SUM(n), {nothing}, '', '', {untimed} FROM (
+  SELECT reported_on AS day, COUNT(*) AS n FROM {gaps} WHERE reported_on BETWEEN @first AND @last GROUP BY reported_on
+  UNION ALL
+  SELECT {reported}, 0 FROM {log}
+  WHERE STARTS_WITH(alert_key, 'report/') AND {reported} BETWEEN @first AND @last
+) GROUP BY day
+UNION ALL
+SELECT 'failure', processor_name, CAST(NULL AS DATE), COUNT(*), IF(can_retry, 0, 1), NULL, NULL, NULL,
+  ARRAY_AGG(failure_reason ORDER BY created_at DESC LIMIT 1)[OFFSET(0)], failure_category,
+  MIN(created_at), MAX(created_at), {listed}, {still}
+FROM ({view_body(ledger, "precompute_failures")}) WHERE created_at >= @since AND created_at < @until
+GROUP BY processor_name, can_retry, failure_category, REGEXP_REPLACE(IFNULL(failure_reason, ''), r'[0-9]+', '#')
+ORDER BY 1, 3, 2"""
+
+
+def _days(listed: str | None) -> frozenset[date]:
+    return frozenset(_EPOCH + timedelta(days=int(number)) for number in (listed or "").split(",") if number)
+
+
+def _time(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
