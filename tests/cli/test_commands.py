@@ -74,7 +74,11 @@ def test_scan_as_json_has_counts_gaps_and_the_plan(run: Callable[..., Result]) -
     gap = next(gap for gap in look["gaps"] if (gap["processor"], gap["date"]) == ("revenue", "2024-02-03"))
     assert gap["id"] == gap_id(Target("revenue", DAY))
     assert {name: gap[name] for name in ("verdict", "expected", "covered", "coverage_pct", "phase")} == {
-        "verdict": "missing", "expected": 3, "covered": 0, "coverage_pct": 0.0, "phase": 2,
+        "verdict": "missing",
+        "expected": 3,
+        "covered": 0,
+        "coverage_pct": 0.0,
+        "phase": 2,
     }
     assert gap["age_days"] == pytest.approx(0, abs=0.1)
     assert gap["reason"] == "none of 3 expected keys, upstream complete"
@@ -84,7 +88,9 @@ def test_scan_as_json_has_counts_gaps_and_the_plan(run: Callable[..., Result]) -
     assert re.fullmatch(r"[0-9a-f]{16}", look["plan"]["checksum"])
     assert look["plan"]["targets"] == 18
     assert [[action["processor"] for action in wave] for wave in look["plan"]["waves"]] == [
-        ["revenue"], ["forecast"], ["standing"],
+        ["revenue"],
+        ["forecast"],
+        ["standing"],
     ]
     assert look["plan"]["waves"][0][0]["dates"] == [f"2024-02-0{n}" for n in range(1, 7)]
     assert look["plan"]["waves"][0][0]["reasons"] == {"missing": 6}
@@ -94,8 +100,15 @@ def test_scan_for_people_says_what_is_wrong_why_and_what_fixes_it(run: Callable[
     result = run("scan")
     assert result.code == 1
     text = plain(result.out)
-    for words in ("missing 6", "blocked 12", "none of 3 expected keys", "--start-date 2024-02-01 --end-date",
-                  "Repair with: gapless apply", "(18 targets in 3 waves)", "2024-02 "):
+    for words in (
+        "missing 6",
+        "blocked 12",
+        "none of 3 expected keys",
+        "--start-date 2024-02-01 --end-date",
+        "Repair with: gapless apply",
+        "(18 targets in 3 waves)",
+        "2024-02 ",
+    ):
         assert words in text
     assert ESCAPE not in result.out
 
@@ -257,9 +270,13 @@ def test_explain_for_people_is_a_tree_with_the_command_that_fixes_it(run: Callab
     result = run("explain", DAY, "standing")
     assert result.code == 1
     text = plain(result.out)
-    for words in ("2024-02-03 standing blocked", "reads revenue, 2024-02-01 to 2024-02-03: missing 3", "reads orders",
-                  "none of 3 expected keys, upstream complete",
-                  "Fix: gapless apply --start-date 2024-02-03 --end-date 2024-02-03"):
+    for words in (
+        "2024-02-03 standing blocked",
+        "reads revenue, 2024-02-01 to 2024-02-03: missing 3",
+        "reads orders",
+        "none of 3 expected keys, upstream complete",
+        "Fix: gapless apply --start-date 2024-02-03 --end-date 2024-02-03",
+    ):
         assert words in text
     assert ESCAPE not in result.out
     run("apply")

@@ -101,9 +101,7 @@ def test_a_missing_table_is_found_and_its_fix_mends_it(
     assert run().code == 0
 
 
-def test_before_the_first_load_empty_tables_are_a_note_and_no_finding(
-    run: Callable[..., Result], chain: Shop
-) -> None:
+def test_before_the_first_load_empty_tables_are_a_note_and_no_finding(run: Callable[..., Result], chain: Shop) -> None:
     result = run()
     assert result.code == 0
     text = plain(result.out)
@@ -230,9 +228,7 @@ def test_an_alert_channel_has_to_answer(
     assert [f["what"] for f in findings(result)] == ([f"slack: it answers {status}"] if code else [])
 
 
-def test_the_address_of_a_webhook_is_never_printed(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_address_of_a_webhook_is_never_printed(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAPLESS_SLACK_WEBHOOK", "https://127.0.0.1:9/services/T0/B0/secret")
     result = run()
     assert result.code == 1
@@ -254,9 +250,7 @@ def test_what_should_be_there_and_cannot_be_looked_at_is_4(
     assert "Pub/Sub did not answer" in failed["topics"]
 
 
-def test_a_commit_is_counted_by_what_it_deploys(
-    chain: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_is_counted_by_what_it_deploys(chain: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     monkeypatch.setattr(doctor, "_ROOT", tmp_path)

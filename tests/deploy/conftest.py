@@ -62,9 +62,7 @@ def tree(tmp_path: Path) -> Path:
     catalogue = package / "functions" / "functions.yaml"
     raw = yaml.safe_load(catalogue.read_text(encoding="utf-8"))
     raw["functions"] = {
-        name: fields
-        for name, fields in raw["functions"].items()
-        if (package / "functions" / f"{name}.py").exists()
+        name: fields for name, fields in raw["functions"].items() if (package / "functions" / f"{name}.py").exists()
     }
     catalogue.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return package

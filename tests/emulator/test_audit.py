@@ -108,8 +108,10 @@ def test_a_statement_that_breaks_fails_its_batch_only(chain: Shop, tmp_path: Pat
     chain.sell(FIRST, LAST)
     faulty = chain.variant(
         tmp_path,
-        sql={"standing": "SELECT d AS day, ERROR('cracked') AS branch, 1 AS cents_3_days, 1 AS forecast_cents "
-             "FROM UNNEST(@dates) AS d JOIN {revenue} AS r ON r.day = d"},
+        sql={
+            "standing": "SELECT d AS day, ERROR('cracked') AS branch, 1 AS cents_3_days, 1 AS forecast_cents "
+            "FROM UNNEST(@dates) AS d JOIN {revenue} AS r ON r.day = d"
+        },
     )
     report = faulty.apply()
     assert {o.target.processor for o in report.failed} == {"standing"}

@@ -92,7 +92,9 @@ def claimed_by(shop: Shop, owner: str) -> Verdict | None:
 def test_the_lease_of_a_dead_process_is_void_at_once(shop: Shop) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", "from gapless.ledger import this_process; print(this_process())"],
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     owner = process.communicate()[0].strip()
     assert ledger.owner_is_gone(owner)
@@ -133,7 +135,5 @@ def test_a_plan_made_before_another_run_claimed_leaves_those_targets_to_it(shop:
 def test_a_lease_is_fifteen_minutes_from_the_claim(shop: Shop) -> None:
     generation = shop.scan().observation.ledger.generation
     book(shop).claim(wanted(T1), 0, generation, "run")
-    ((since, until),) = shop.rows(
-        "SELECT claimed_at, lease_until FROM `shop_gapless.attempts` WHERE claim_number = 1"
-    )
+    ((since, until),) = shop.rows("SELECT claimed_at, lease_until FROM `shop_gapless.attempts` WHERE claim_number = 1")
     assert until - since == timedelta(minutes=15)

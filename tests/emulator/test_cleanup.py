@@ -247,9 +247,7 @@ def test_a_slow_run_whose_lease_has_ended_deletes_nothing_once_another_has_claim
         if purpose == "cleanup":
             yard.shop.book("other").claim([Wanted(Target("standing", OLD[0]), 0, "cleanup")], 1, generation, "other")
 
-    ((generation,),) = yard.shop.rows(
-        f"SELECT run_id FROM {yard.shop.ledger_table('attempts')} WHERE claim_number = 0"
-    )
+    ((generation,),) = yard.shop.rows(f"SELECT run_id FROM {yard.shop.ledger_table('attempts')} WHERE claim_number = 0")
     watched.before = overtaken
     done = yard.clean(bench)
     assert (done.status, done.deleted) == (Ended.FAILED, 0)
@@ -626,9 +624,7 @@ def test_what_was_removed_is_never_a_gap(built_season: Season) -> None:
     assert all(counts.values())
     before, before_now = verdicts(later, boundary), verdicts(season, season.season.game_dates[-1])
     # on 18 January the 10th is older than 7 days, and the 11th is not
-    assert [(each.status, each.deleted) for each in clean(later)] == [
-        (Ended.DONE, counts[name, day]) for name in names
-    ]
+    assert [(each.status, each.deleted) for each in clean(later)] == [(Ended.DONE, counts[name, day]) for name in names]
     assert [season.count(Target(name, boundary)) for name in names] == [counts[name, boundary] for name in names]
     assert verdicts(later, boundary) == before
     assert [each.deleted for each in clean(season)] == [counts[name, boundary] for name in names]

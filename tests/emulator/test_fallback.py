@@ -49,7 +49,8 @@ class Evening:
         self.restore()
         self.bench.run(
             f"DELETE FROM `nba_analytics.{UPCG}` WHERE game_date = @day AND NOT player_lookup IN UNNEST(@stay)",
-            day=TODAY, stay=[*self.roster[:players], "nobody"],
+            day=TODAY,
+            stay=[*self.roster[:players], "nobody"],
         )
         for name in FORECAST:
             self.bench.delete(Target(name, TODAY))
@@ -64,9 +65,11 @@ class Evening:
 
     def sources(self, name: str, day: date = TODAY) -> dict[str, int]:
         p = self.bench.pipeline.processor(name)
-        return dict(self.bench.rows(
-            f"SELECT data_source, COUNT(*) FROM {quoted(p.table)} WHERE {p.date_column} = @day GROUP BY 1", day=day
-        ))
+        return dict(
+            self.bench.rows(
+                f"SELECT data_source, COUNT(*) FROM {quoted(p.table)} WHERE {p.date_column} = @day GROUP BY 1", day=day
+            )
+        )
 
     def players(self, name: str) -> set[str]:
         p = self.bench.pipeline.processor(name)
@@ -99,7 +102,8 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
         assert report.after.judgement.complete
         bench.run(
             f"CREATE TABLE `nba_orchestration.kept_upcoming` AS SELECT * FROM `nba_analytics.{UPCG}` "
-            "WHERE game_date = @day", day=TODAY,
+            "WHERE game_date = @day",
+            day=TODAY,
         )
         texts = {**bench.pipeline.texts, UPCG: "SELECT no_such_column FROM {schedule}"}
         broken = replace(bench, gapless=replace(bench.gapless, pipeline=replace(bench.pipeline, texts=texts)))
@@ -118,7 +122,9 @@ def stored(evening: Evening, name: str, day: date = TODAY) -> tuple[Any, ...]:
     (row, *_) = evening.bench.rows(
         "SELECT expected_players, actual_players, coverage_pct, data_source, upcoming_count, upcoming_pct, "
         "source_reason FROM `nba_processing.processing_metadata` WHERE processor_name = @name AND analysis_date = @day "
-        "ORDER BY created_at DESC", name=name, day=day,
+        "ORDER BY created_at DESC",
+        name=name,
+        day=day,
     )
     return row
 
@@ -206,7 +212,8 @@ def test_a_game_that_is_called_off_leaves_what_stands_in_too(evening: Evening) -
     evening.apply()
     (game, text, away, home) = evening.bench.rows(
         "SELECT game_id, game_status_text, away_team_tricode, home_team_tricode FROM `nba_raw.nbac_schedule` "
-        "WHERE game_date = @day ORDER BY game_id LIMIT 1", day=TODAY,
+        "WHERE game_date = @day ORDER BY game_id LIMIT 1",
+        day=TODAY,
     )[0]
     change = "UPDATE `nba_raw.nbac_schedule` SET game_status_text = @text WHERE game_id = @game"
     try:
@@ -243,7 +250,8 @@ def test_a_historical_date_never_reads_the_upcoming_table_and_says_so(evening: E
         f"INSERT INTO `nba_analytics.{UPCG}` SELECT u.* REPLACE (s.game_date AS game_date, s.game_id AS game_id, "
         f"s.player_lookup AS player_lookup) FROM `nba_orchestration.kept_upcoming` AS u "
         "CROSS JOIN (SELECT * FROM `nba_analytics.player_game_summary` WHERE game_date = @day "
-        "ORDER BY player_lookup LIMIT 1) AS s ORDER BY u.player_lookup LIMIT 1", day=day,
+        "ORDER BY player_lookup LIMIT 1) AS s ORDER BY u.player_lookup LIMIT 1",
+        day=day,
     )
     try:
         evening.bench.delete(target)
@@ -283,7 +291,8 @@ def test_of_any_part_of_the_upcoming_table_either_that_part_is_used_or_the_whole
     evening.restore()
     evening.bench.run(
         f"DELETE FROM `nba_analytics.{UPCG}` WHERE game_date = @day AND NOT player_lookup IN UNNEST(@stay)",
-        day=TODAY, stay=[*part, "nobody"],
+        day=TODAY,
+        stay=[*part, "nobody"],
     )
     workshop = SqlWorkshop(evening.bench.gapless.warehouse, evening.bench.pipeline)
     covers = 10 * size >= 9 * n
@@ -301,7 +310,8 @@ def staged(evening: Evening, workshop: SqlWorkshop, number: int) -> tuple[set[st
     try:
         rows = evening.bench.rows(
             f"SELECT player_lookup, data_source FROM {quoted(staging_table(evening.bench.pipeline, batch))} "
-            "WHERE game_date = @day", day=TODAY,
+            "WHERE game_date = @day",
+            day=TODAY,
         )
     finally:
         workshop.discard(batch)

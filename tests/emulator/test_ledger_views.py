@@ -70,7 +70,8 @@ def test_a_statement_that_is_refused_is_permanent_and_rows_of_bad_values_are_not
     columns = "analysis_date, failure_category, can_retry, is_correctable, failure_reason"
     rows = view(chain, "shop_gapless.precompute_failures", columns)
     assert [row[:4] for row in rows] == [
-        (FIRST, "PERMANENT_ERROR", False, False), (BAD, "PROCESSING_ERROR", True, True),
+        (FIRST, "PERMANENT_ERROR", False, False),
+        (BAD, "PROCESSING_ERROR", True, True),
     ]
     assert "no_such_column" in rows[0][4]
 

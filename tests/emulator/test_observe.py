@@ -225,9 +225,7 @@ def test_a_server_that_does_not_answer_is_not_a_gap(tmp_path: Path) -> None:
     assert str(port) in str(raised.value)
 
 
-def test_an_embedded_warehouse_without_tables_says_what_to_do(
-    shop: Shop, gapless: Callable[..., Result]
-) -> None:
+def test_an_embedded_warehouse_without_tables_says_what_to_do(shop: Shop, gapless: Callable[..., Result]) -> None:
     """The shop's warehouse does not hold the tables of the shipped pipeline."""
     result = gapless("scan", "--home", shop.home, "--json")
     assert (result.code, result.out) == (4, "")

@@ -187,7 +187,9 @@ def test_a_load_replaces_the_rows_of_its_own_source_only(chain: Shop, tmp_path: 
     chain.sell(D3, D4, "AB")
     order(by_branch, ("new", D3, "A", 1))
     assert [(row[0], row[2]) for row in chain.content(Target("orders", D3))] == [
-        ("0203-B0", "B"), ("0203-B1", "B"), ("new", "A"),
+        ("0203-B0", "B"),
+        ("0203-B1", "B"),
+        ("new", "A"),
     ]
     assert chain.count(Target("orders", D4)) == 4
 
@@ -216,7 +218,9 @@ def test_a_schedule_from_box_scores_never_removes_the_schedules_own_rows(built_s
     for table, count in ((from_boxes, 2), (from_boxes, 2), (from_boxes.slice(0, 1), 1)):
         wanted = len(before) + (len(rows) if count == 2 else 1)
         load(
-            built_season.gapless.warehouse, built_season.pipeline, RawRows("schedule", table, "box", (day,)),
+            built_season.gapless.warehouse,
+            built_season.pipeline,
+            RawRows("schedule", table, "box", (day,)),
             built_season.gapless.clock(),
         )
         assert built_season.count(target) == wanted

@@ -101,10 +101,18 @@ def test_what_really_runs_has_its_values_in_parameters_and_none_in_its_text(chai
     engine = bench.engine()
     report = engine.apply(engine.scan(bench.scope(date(2024, 2, 1), date(2024, 2, 4))))
     first, last, expires = date(2024, 1, 1), date(2024, 1, 2), date(2024, 3, 1)
-    bench.book().acknowledge("revenue", first, last, "it's \"lost\"; --", "o'neil", expires)
+    bench.book().acknowledge("revenue", first, last, 'it\'s "lost"; --', "o'neil", expires)
     assert len(report.outcomes) == 12
     assert {purpose for _, purpose in watched.calls} >= {
-        "observe", "claim", "stage", "audit", "publish", "measure", "outcomes", "acknowledge", "drop",
+        "observe",
+        "claim",
+        "stage",
+        "audit",
+        "publish",
+        "measure",
+        "outcomes",
+        "acknowledge",
+        "drop",
     }
     for sql, params in watched.statements:
         # an observation brings @today even where no processor tells past from future
@@ -139,7 +147,7 @@ def values(params: Mapping[str, Param]) -> Iterator[str]:
 
 
 def test_a_hostile_reason_is_stored_as_it_was_given(chain: Shop) -> None:
-    reason, owner = "it's \"lost\"; DROP TABLE `x` -- \\", "o'neil"
+    reason, owner = 'it\'s "lost"; DROP TABLE `x` -- \\', "o'neil"
     chain.book().acknowledge("revenue", date(2024, 2, 1), date(2024, 2, 1), reason, owner, None)
     chain.sell(date(2024, 2, 2), date(2024, 2, 2))
     (word,) = chain.scan().observation.ledger.acknowledged

@@ -98,7 +98,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             life.counts[stage] = {name: bench.count(Target(name, TODAY)) for name in bench.pipeline.processors}
             life.sources[stage] = {
                 name: {
-                    source for (source,) in bench.rows(
+                    source
+                    for (source,) in bench.rows(
                         f"SELECT DISTINCT data_source FROM `{p.table}` WHERE {p.date_column} = @day", day=TODAY
                     )
                 }
@@ -154,10 +155,12 @@ def test_who_is_expected_to_play_follows_from_the_teams_last_games(life: Life) -
         day=TODAY,
     )
     teams = {
-        team for pair in bench.rows(
-            "SELECT DISTINCT home_team_tricode, away_team_tricode FROM `nba_raw.nbac_schedule` "
-            "WHERE game_date = @day", day=TODAY,
-        ) for team in pair
+        team
+        for pair in bench.rows(
+            "SELECT DISTINCT home_team_tricode, away_team_tricode FROM `nba_raw.nbac_schedule` WHERE game_date = @day",
+            day=TODAY,
+        )
+        for team in pair
     }
     assert {team for team, _, _ in rows} == teams
     assert all(players == different and 8 <= players <= 20 for _, players, different in rows)
@@ -199,7 +202,8 @@ def test_a_game_called_off_in_the_evening_leaves_its_predictions_ungraded_and_no
     bench = life.bench
     ((away, home),) = bench.rows(
         "SELECT away_team_tricode, home_team_tricode FROM `nba_raw.nbac_schedule` "
-        "WHERE game_date = @day AND game_status_text = 'Postponed'", day=TODAY,
+        "WHERE game_date = @day AND game_status_text = 'Postponed'",
+        day=TODAY,
     )
     game = f"game_id = '20221221_{away}_{home}'"
     for name in ("player_composite_factors", "ml_feature_store_v2", "prediction_accuracy", "player_game_summary"):

@@ -59,7 +59,8 @@ def test_a_fallback_is_a_warning_and_comes_first(either: Shop, call: Call) -> No
     assert line["reasons"] == {NEXT.isoformat(): why, FIRST.isoformat(): "forecast has 3 of 3 (100.0 %)"}
     stored = either.rows(
         "SELECT analysis_date, upcoming_count, upcoming_pct, source_reason FROM `shop_gapless.processing_metadata` "
-        "WHERE run_id = @run ORDER BY 1", run=line["run_id"],
+        "WHERE run_id = @run ORDER BY 1",
+        run=line["run_id"],
     )
     assert stored == [(FIRST, 3, 100.0, "forecast has 3 of 3 (100.0 %)"), (NEXT, 1, 33.33, why)]
 
@@ -71,6 +72,7 @@ def test_a_processor_with_one_source_logs_none(either: Shop, call: Call) -> None
     assert not [line for line in reply.log if line["action"] == "data_source"]
     stored = either.rows(
         "SELECT upcoming_count, upcoming_pct, source_reason FROM `shop_gapless.processing_metadata` "
-        "WHERE run_id = @run", run=reply.body["run_id"],
+        "WHERE run_id = @run",
+        run=reply.body["run_id"],
     )
     assert stored == [(None, None, None)]

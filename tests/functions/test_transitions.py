@@ -72,7 +72,9 @@ def test_an_event_starts_what_is_ready_whatever_its_producer_says(
     reply = call("phase2_to_phase3", built_season.gapless, push({"game_date": day.isoformat(), "status": status}))
     asked = [read_run_request(m) for m in messages(built_season.gapless, RUN_TOPIC)]
     assert {each.processor for each in asked} == {
-        "player_game_summary", "team_defense_game_summary", "team_offense_game_summary",
+        "player_game_summary",
+        "team_defense_game_summary",
+        "team_offense_game_summary",
     }
     assert {each.days for each in asked} == {(day,)}
     assert reply.body["triggered"] == 3

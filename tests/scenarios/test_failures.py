@@ -154,7 +154,8 @@ def test_a_run_without_records_never_keeps_later_data_out(shop: Shop, tmp_path: 
     shop.run(
         "INSERT INTO `shop_gapless.reported_runs` (processor_name, data_date, run_id, status, records_processed, "
         "processed_at) SELECT 'revenue', day, 'theirs', 'success', 0, @now FROM UNNEST(@days) AS day",
-        now=shop.clock(), days=list(days_between(FIRST, LAST)),
+        now=shop.clock(),
+        days=list(days_between(FIRST, LAST)),
     )
     shop.variant(tmp_path, sql={"revenue": spoiled("FALSE")}).apply(FIRST, LAST, "revenue", force=True)
     shop.clock.now += timedelta(hours=1)
@@ -186,14 +187,26 @@ def test_a_completion_message_has_the_fields_that_consumers_know(chain: Shop) ->
     (_, single), (topic, many) = chain.bus.sent
     assert topic == "shop-2"
     assert (single["event_type"], single["game_date"], single["game_dates"]) == (
-        "processor_complete", "2024-02-04", ["2024-02-04"],
+        "processor_complete",
+        "2024-02-04",
+        ["2024-02-04"],
     )
     assert many["event_type"] == "backfill_complete"
     assert (many["start_date"], many["end_date"], len(many["game_dates"])) == ("2024-02-01", "2024-02-08", 7)
     assert "game_date" not in many
     for message in (single, many):
-        assert {"processor_name", "phase", "execution_id", "correlation_id", "output_dataset", "output_table", "status",
-                "record_count", "timestamp", "trigger_source"} <= set(message)
+        assert {
+            "processor_name",
+            "phase",
+            "execution_id",
+            "correlation_id",
+            "output_dataset",
+            "output_table",
+            "status",
+            "record_count",
+            "timestamp",
+            "trigger_source",
+        } <= set(message)
         assert (message["output_dataset"], message["output_table"]) == ("shop_mart", "revenue")
         assert message["record_count"] == 3 * len(message["game_dates"])
         assert json.loads(json.dumps(message)) == message
@@ -392,7 +405,9 @@ def test_a_claim_of_another_machine_does_not_let_a_second_run_start(shop: Shop) 
     elsewhere = shop.book(f"x{socket.gethostname()}/{os.getpid()}/1/a")
     elsewhere.claim(
         [Wanted(Target("revenue", day), 0, "missing") for day in days_between(FIRST, LAST)],
-        seen.newest_claim, seen.generation, "elsewhere",
+        seen.newest_claim,
+        seen.generation,
+        "elsewhere",
     )
     assert shop.apply().outcomes == []
     shop.clock.now += timedelta(minutes=16)

@@ -80,7 +80,8 @@ def test_a_backfill_that_stopped_after_one_player_is_found_with_its_numbers_and_
     seen = {day: found[Target(PCF, day)].seen for day in (first, second)}
     assert {day: (s.covered, s.expected) for day, s in seen.items()} == {first: (1, 187), second: (68, 175)}
     assert {target: gap.verdict for target, gap in roots(look).items() if target.processor == PCF} == {
-        Target(PCF, first): Verdict.PARTIAL, Target(PCF, second): Verdict.PARTIAL,
+        Target(PCF, first): Verdict.PARTIAL,
+        Target(PCF, second): Verdict.PARTIAL,
     }
     assert round(found[Target(PCF, first)].seen.coverage_pct, 1) == 0.5
     evidence = explain(built_season.pipeline, look, Target(MLFS, first))
@@ -192,8 +193,11 @@ def test_playoffs_that_never_left_phase_2_flow_through_every_phase(built_season:
     found = gaps(look)
     assert set(found) == hurt
     assert {target.processor for target in roots(look)} == {
-        "player_game_summary", "team_defense_game_summary", "team_offense_game_summary",
-        "team_defense_zone_analysis", "player_shot_zone_analysis",
+        "player_game_summary",
+        "team_defense_game_summary",
+        "team_offense_game_summary",
+        "team_defense_zone_analysis",
+        "player_shot_zone_analysis",
     } & {target.processor for target in roots(look)}
     summaries = {t.day: g for t, g in found.items() if t.processor == "player_game_summary"}
     assert {day: gap.seen.expected for day, gap in summaries.items()} == {
@@ -273,7 +277,11 @@ def test_a_season_without_recorded_odds_is_complete(built_season: Season) -> Non
 
 def test_all_incidents_at_once_are_repaired_in_one_apply(built_season: Season) -> None:
     names = (
-        "partial_backfill", "missing_team_defense", "postponed_games", "feature_store_never_ran", "tracking_fault",
+        "partial_backfill",
+        "missing_team_defense",
+        "postponed_games",
+        "feature_store_never_ran",
+        "tracking_fault",
     )
     hurt = damage(built_season, *names)
     look = built_season.scan()
@@ -301,9 +309,7 @@ def between(files: Iterable[RawRows], first: date, last: date) -> Iterable[RawRo
 
     for raw in files:
         days = raw.rows.column("game_date")
-        rows = raw.rows.filter(
-            pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last)))
-        )
+        rows = raw.rows.filter(pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last))))
         if rows.num_rows:
             yield RawRows(raw.processor, rows, raw.source, tuple(sorted(set(rows.column("game_date").to_pylist()))))
 

@@ -49,8 +49,10 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         earlier = list(processors)
         base = draw(st.sampled_from(earlier))
         upstream: dict[str, Any] = {
-            name: {"own_day": draw(st.sampled_from(["always", "historical", "upcoming"])),
-                   "lookback_days": draw(st.integers(0, 3))}
+            name: {
+                "own_day": draw(st.sampled_from(["always", "historical", "upcoming"])),
+                "lookback_days": draw(st.integers(0, 3)),
+            }
             for name in draw(st.sets(st.sampled_from(earlier), max_size=2))
         }
         for name in draw(st.sets(st.sampled_from(earlier), max_size=1)):
@@ -133,8 +135,16 @@ def damage(rows: Rows, kind: str) -> Rows:
 
 
 DAMAGES = (
-    "delete", "truncate", "corrupt", "wrong key", "duplicate", "triplicate", "foreign", "suspect",
-    "built on something else", "mixed runs",
+    "delete",
+    "truncate",
+    "corrupt",
+    "wrong key",
+    "duplicate",
+    "triplicate",
+    "foreign",
+    "suspect",
+    "built on something else",
+    "mixed runs",
 )
 
 
@@ -467,8 +477,11 @@ def test_a_run_killed_at_any_step_is_made_good_and_leaves_no_partition_half_writ
 
 def test_what_a_killed_run_claimed_waits_for_its_lease_and_no_longer() -> None:
     twin = fresh(CHAIN)
-    killed(twin, steps_of(lambda: apply(fresh_twin.engine()), fresh_twin := fresh(CHAIN)).index("before stage"),
-           lambda: apply(twin.engine("the killed")))
+    killed(
+        twin,
+        steps_of(lambda: apply(fresh_twin.engine()), fresh_twin := fresh(CHAIN)).index("before stage"),
+        lambda: apply(twin.engine("the killed")),
+    )
     claimed = {a.target for a in twin.world.attempts}
     look = twin.engine().scan(EVERYTHING)
     assert claimed
@@ -683,8 +696,11 @@ EITHER = {
         "expect": {"keys_of": "roster"},
         "upstream": {"roster": {"own_day": True}, "listed": {"own_day": "upcoming", "fallback": "roster"}},
     },
-    "features": {"phase": 4, "expect": {"keys_of": "roster"}, "upstream": {
-        "roster": {"own_day": True}, "factors": {"own_day": True}}},
+    "features": {
+        "phase": 4,
+        "expect": {"keys_of": "roster"},
+        "upstream": {"roster": {"own_day": True}, "factors": {"own_day": True}},
+    },
 }
 
 

@@ -45,9 +45,16 @@ def declare(processors: Mapping[str, Mapping[str, Any]], **fields: Any) -> Pipel
         simple = {"name": name, "table": f"twin.{name}", "phase": 1, "date_column": "day", "key": ["key"]}
         declared[name] = Processor.model_validate({**simple, "columns": COLUMNS, **given})
     defaults: dict[str, Any] = {
-        "name": "twin", "timezone": ZoneInfo("America/New_York"), "history_start": date(2020, 1, 1),
-        "horizon_days": 30, "calendar": None, "sql_folder": Path(), "texts": {}, "topics": {},
-        "ledger": "twin_gapless", "views": {},
+        "name": "twin",
+        "timezone": ZoneInfo("America/New_York"),
+        "history_start": date(2020, 1, 1),
+        "horizon_days": 30,
+        "calendar": None,
+        "sql_folder": Path(),
+        "texts": {},
+        "topics": {},
+        "ledger": "twin_gapless",
+        "views": {},
     }
     return Pipeline(**(defaults | fields), processors=declared)
 
@@ -270,11 +277,23 @@ class World:
                 landed[target.processor, newest.number, done is None].append(target)
                 continue
             latest_end = ended.get((target, tried[-1].number))
-            found.append((
-                "history", *target, len(since), len(failed), newest.inputs, _micros(max(times)), _micros(done),
-                newest.number, None if end else _micros(newest.lease_until), None, None, None,
-                latest_end.error if latest_end else newest.owner,
-            ))
+            found.append(
+                (
+                    "history",
+                    *target,
+                    len(since),
+                    len(failed),
+                    newest.inputs,
+                    _micros(max(times)),
+                    _micros(done),
+                    newest.number,
+                    None if end else _micros(newest.lease_until),
+                    None,
+                    None,
+                    None,
+                    latest_end.error if latest_end else newest.owner,
+                )
+            )
         for (name, number, never), targets in landed.items():
             days = ",".join(str((target.day - EPOCH).days) for target in targets)
             latest = None if never else max(complete[target] for target in targets)
@@ -282,10 +301,18 @@ class World:
         for word in self.acknowledged:
             if word.first <= last and word.last >= first:
                 expires = None if word.expires is None else (word.expires - EPOCH).days
-                found.append((
-                    "acknowledged", word.processor, word.first, (word.last - EPOCH).days, expires, _micros(word.since),
-                    *[None] * 7, f"{word.reason}\n{word.owner}",
-                ))
+                found.append(
+                    (
+                        "acknowledged",
+                        word.processor,
+                        word.first,
+                        (word.last - EPOCH).days,
+                        expires,
+                        _micros(word.since),
+                        *[None] * 7,
+                        f"{word.reason}\n{word.owner}",
+                    )
+                )
         head = max((a.number for a in self.attempts), default=0)
         return [*found, ("head", "", None, head, *[None] * 9, "twin")]
 
@@ -414,9 +441,19 @@ class TwinObserver:
             first = scope.first - timedelta(days=lookback)
             rows = self.world.state(first, scope.last)
             rows += [
-                ("day", "", day, d.scheduled, d.final, (d.opening - EPOCH).days if d.opening else None,
-                 _micros(d.last_start), *[None] * 6, "")
-                for day, d in self.world.calendar.items() if first <= day <= scope.last
+                (
+                    "day",
+                    "",
+                    day,
+                    d.scheduled,
+                    d.final,
+                    (d.opening - EPOCH).days if d.opening else None,
+                    _micros(d.last_start),
+                    *[None] * 6,
+                    "",
+                )
+                for day, d in self.world.calendar.items()
+                if first <= day <= scope.last
             ]
             rows += self.world.look(processors, first, scope.last, today)
             return parse(rows, [p.name for p in processors], scope.last, 0, whole=True)
@@ -532,9 +569,7 @@ class Twin:
     def engine(self, owner: str = "a", policy: Policy | None = None) -> Engine:
         world = self.world
         observer = TwinObserver(world)
-        executor = Executor(
-            world.pipeline, observer, TwinWorkshop(world), self.ledger(owner), self.bus, world.clock
-        )
+        executor = Executor(world.pipeline, observer, TwinWorkshop(world), self.ledger(owner), self.bus, world.clock)
         return Engine(world.pipeline, observer, executor, policy or self.policy, world.clock)
 
     @property

@@ -235,8 +235,7 @@ def test_a_message_stays_readable_however_much_there_is_to_tell() -> None:
 
 def test_the_link_names_the_project_and_the_function() -> None:
     assert console_url("my-project", "gap_detector") == (
-        "https://console.cloud.google.com/logs/query;"
-        "query=jsonPayload.function%3D%22gap_detector%22?project=my-project"
+        "https://console.cloud.google.com/logs/query;query=jsonPayload.function%3D%22gap_detector%22?project=my-project"
     )
 
 

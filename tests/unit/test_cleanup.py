@@ -28,8 +28,14 @@ NOON = datetime(2026, 1, 12, 17, tzinfo=UTC)
 TODAY = date(2026, 1, 12)
 
 
+DEFAULT = Rules()
+
+
 def decided(
-    days: Mapping[date, int], rules: Rules = Rules(), now: datetime = NOON, leases: tuple[Lease, ...] = ()  # noqa: B008
+    days: Mapping[date, int],
+    rules: Rules = DEFAULT,
+    now: datetime = NOON,
+    leases: tuple[Lease, ...] = (),
 ) -> Decision:
     return decide(NBA, UPCG, Counts(days), leases, rules, now)
 

@@ -53,8 +53,15 @@ def broken(_: Rows) -> Rows:
 # -- the audit ------------------------------------------------------------------------------------------------------
 
 REVENUE = Processor.model_validate(
-    {"name": "revenue", "phase": 2, "table": "mart.revenue", "date_column": "day", "key": ["key"],
-     "columns": {"day": "DATE", "key": "STRING"}, "suspect": "amount < 0"}
+    {
+        "name": "revenue",
+        "phase": 2,
+        "table": "mart.revenue",
+        "date_column": "day",
+        "key": ["key"],
+        "columns": {"day": "DATE", "key": "STRING"},
+        "suspect": "amount < 0",
+    }
 )
 
 
@@ -357,7 +364,8 @@ def test_what_reads_a_failed_date_waits_and_says_for_what() -> None:
         Target("report", DAY + timedelta(days=1)): f"{bad} failed in this run",
     }
     assert {o.target.day for o in report.outcomes if o.target.processor == "report"} == {*DAYS} - {
-        DAY, DAY + timedelta(days=1)
+        DAY,
+        DAY + timedelta(days=1),
     }
 
 

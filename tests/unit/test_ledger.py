@@ -172,10 +172,10 @@ def test_recording_nothing_sends_nothing() -> None:
 def test_every_outcome_is_one_row_with_its_attempt_and_error() -> None:
     twin = world()
     at = twin.world.clock()
-    twin.ledger().record([outcome(TARGETS[0], 3, at), outcome(TARGETS[1], 3, at, Status.FAILED, "it's \"so\"\n")], "r")
+    twin.ledger().record([outcome(TARGETS[0], 3, at), outcome(TARGETS[1], 3, at, Status.FAILED, 'it\'s "so"\n')], "r")
     assert [(o.target, o.number, o.status, o.error) for o in twin.world.outcomes] == [
         (TARGETS[0], 3, "complete", ""),
-        (TARGETS[1], 3, "failed", "it's \"so\"\n"),
+        (TARGETS[1], 3, "failed", 'it\'s "so"\n'),
     ]
 
 
@@ -207,9 +207,7 @@ def tries(twin: Twin, *statuses: Status | None) -> History:
         ([Status.COMPLETE, Status.SKIPPED], 0, 0),
     ],
 )
-def test_attempts_are_counted_until_the_data_lands(
-    statuses: list[Status | None], attempts: int, failures: int
-) -> None:
+def test_attempts_are_counted_until_the_data_lands(statuses: list[Status | None], attempts: int, failures: int) -> None:
     history = tries(world(), *statuses)
     assert (history.attempts, history.failures) == (attempts, failures)
     assert history.claim == len(statuses)

@@ -160,8 +160,11 @@ def test_an_upstream_can_have_a_fallback() -> None:
         ({}, {"revenue.expect": {"keys_of": "preorders"}}, "it would be measured by itself"),
         ({}, {"revenue.expect": {"upcoming": {"keys_of": "preorders"}}}, "it would be measured by itself"),
         ({}, {"revenue.expect": None}, "expect is needed"),
-        ({}, {"preorders.columns": {"day": "DATE required", "shop": "STRING"}, "preorders.key": ["shop"]},
-         "lacks the column 'branch'"),
+        (
+            {},
+            {"preorders.columns": {"day": "DATE required", "shop": "STRING"}, "preorders.key": ["shop"]},
+            "lacks the column 'branch'",
+        ),
         ({}, {"revenue.upstream.orders": {"own_day": True, "fallback": "preorders"}}, "one can have it"),
     ],
 )
@@ -177,7 +180,9 @@ def test_a_fallback_that_cannot_be_decided_is_refused(edge: Raw, change: Raw, wo
 def test_a_circle_of_upstreams_is_named_in_full() -> None:
     raw = raw_shop()
     raw["processors"]["orders"] = {
-        **raw["processors"]["orders"], "phase": 2, "upstream": {"revenue": {"lookback_days": 1}},
+        **raw["processors"]["orders"],
+        "phase": 2,
+        "upstream": {"revenue": {"lookback_days": 1}},
     }
     with pytest.raises(BadPipeline, match=r"upstream: reads itself in a circle: .*orders -> revenue|revenue -> orders"):
         build(raw)
@@ -351,7 +356,8 @@ def test_who_may_play_is_decided_in_one_place_and_never_by_the_table_that_is_mea
     readers = [p.name for p in nba.processors.values() if "upcoming_player_game_context" in p.upstream]
     assert readers == ["player_composite_factors"]
     assert nba.processors["player_composite_factors"].preferred == (
-        "upcoming_player_game_context", Upstream(own_day="upcoming", fallback="player_game_summary")
+        "upcoming_player_game_context",
+        Upstream(own_day="upcoming", fallback="player_game_summary"),
     )
     for name in ("upcoming_player_game_context", "player_composite_factors", "ml_feature_store_v2"):
         p = nba.processors[name]

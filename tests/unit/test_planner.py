@@ -365,7 +365,8 @@ ACTIONS = st.lists(
             st.frozensets(st.sampled_from(DAYS[:4])),
             st.sampled_from([Verdict.MISSING, Verdict.PARTIAL]),
         ),
-        min_size=1, max_size=2,
+        min_size=1,
+        max_size=2,
     ),
     max_size=2,
 )
@@ -405,9 +406,7 @@ def steps_to_plan(days: int) -> int:
         return trace
 
     pipeline = declare(PIPELINE)
-    columns = {
-        name: [seen_complete(name, FIRST) if name == "games" else MISSING] * days for name in PIPELINE
-    }
+    columns = {name: [seen_complete(name, FIRST) if name == "games" else MISSING] * days for name in PIPELINE}
     observation = Observation(FIRST, columns, [None] * days)
     scope, policy = Scope(FIRST, FIRST + timedelta(days=days - 1)), Policy(max_targets=10**6, age_limit_days=10**6)
     now = NOW + timedelta(days=days)

@@ -399,9 +399,7 @@ def tip(text: str) -> datetime:
         ("2024-11-02", "2024-11-02T22:30", "2024-11-03T07:30Z"),
     ],
 )
-def test_a_date_is_not_due_until_five_hours_after_the_last_tip_off(
-    day: str, last_start: str | None, due: str
-) -> None:
+def test_a_date_is_not_due_until_five_hours_after_the_last_tip_off(day: str, last_start: str | None, due: str) -> None:
     that = date.fromisoformat(day)
     calendar = {that: Day(5, 4, None, tip(last_start) if last_start else None)}
     columns = {"games": {that: whole(version=7)}, "summary": {that: Seen(10, 0)}}
@@ -613,8 +611,14 @@ def test_a_loss_of_what_was_complete_is_new_however_old_the_data() -> None:
 
 
 def test_the_age_of_a_source_counts_from_the_end_of_its_day_in_the_pipelines_zone() -> None:
-    source = {"feed": {"run": "none"}, "sources": {"run": "none", "expect": {"keys_of": "feed"},
-                                                   "upstream": {"feed": {"own_day": True, "version": False}}}}
+    source = {
+        "feed": {"run": "none"},
+        "sources": {
+            "run": "none",
+            "expect": {"keys_of": "feed"},
+            "upstream": {"feed": {"own_day": True, "version": False}},
+        },
+    }
     columns = {"feed": {DAY: whole(changed_at=0)}, "sources": {DAY: Seen(10, 0)}}
     gap = gap_of(court(columns, processors=source), "sources")
     assert gap.fillable_since == datetime(2024, 1, 6, 5, tzinfo=UTC)
@@ -644,11 +648,24 @@ SEEN = st.one_of(
     st.none(),
     st.builds(
         lambda expected, share, extra, bad, version, inputs, changed: Seen(
-            expected, expected * share // 4, expected * share // 4 + extra, extra, bad == 1, bad == 2, bad == 3,
-            version, inputs, changed,
+            expected,
+            expected * share // 4,
+            expected * share // 4 + extra,
+            extra,
+            bad == 1,
+            bad == 2,
+            bad == 3,
+            version,
+            inputs,
+            changed,
         ),
-        st.integers(0, 5), st.integers(0, 4), st.integers(0, 1), st.integers(0, 6), st.integers(0, 7),
-        st.one_of(st.none(), st.integers(0, 7)), st.integers(0, LOADED),
+        st.integers(0, 5),
+        st.integers(0, 4),
+        st.integers(0, 1),
+        st.integers(0, 6),
+        st.integers(0, 7),
+        st.one_of(st.none(), st.integers(0, 7)),
+        st.integers(0, LOADED),
     ),
 )
 DAYS = st.one_of(st.none(), st.builds(Day, st.integers(0, 3), st.integers(0, 3), st.just(FIRST), st.none()))
@@ -661,10 +678,18 @@ def observed(draw: st.DrawFn) -> tuple[Pipeline, Observation, Scope, datetime]:
     names = [f"p{i}" for i in range(draw(st.integers(2, 4)))]
     processors: dict[str, Mapping[str, Any]] = {}
     for number, name in enumerate(names):
-        upstream = {
-            other: {"own_day": draw(OWN_DAY), "lookback_days": draw(st.integers(0, 9)), "version": draw(st.booleans())}
-            for other in draw(st.sets(st.sampled_from(names[:number]), max_size=3))
-        } if number else {}
+        upstream = (
+            {
+                other: {
+                    "own_day": draw(OWN_DAY),
+                    "lookback_days": draw(st.integers(0, 9)),
+                    "version": draw(st.booleans()),
+                }
+                for other in draw(st.sets(st.sampled_from(names[:number]), max_size=3))
+            }
+            if number
+            else {}
+        )
         processors[name] = {
             "run": "sql" if upstream else "none",
             "upstream": upstream,
@@ -679,7 +704,9 @@ def observed(draw: st.DrawFn) -> tuple[Pipeline, Observation, Scope, datetime]:
     calendar = draw(st.lists(DAYS, min_size=length, max_size=length))
     history = {
         Target(name, FIRST + timedelta(days=draw(st.integers(0, length - 1)))): History(
-            draw(st.integers(0, 13)), draw(st.integers(0, 4)), draw(st.integers(0, 7)),
+            draw(st.integers(0, 13)),
+            draw(st.integers(0, 4)),
+            draw(st.integers(0, 7)),
             lease_until=draw(st.sampled_from([None, NOW - timedelta(days=1), NOW + timedelta(days=99)])),
         )
         for name in names
@@ -695,7 +722,7 @@ def observed(draw: st.DrawFn) -> tuple[Pipeline, Observation, Scope, datetime]:
 @settings(deadline=None)
 @given(observed())
 def test_the_fingerprint_of_a_window_is_the_xor_of_everything_in_it(
-    case: tuple[Pipeline, Observation, Scope, datetime]
+    case: tuple[Pipeline, Observation, Scope, datetime],
 ) -> None:
     pipeline, observation, scope, now = case
     judgement = judge(pipeline, observation, Policy(), scope, now)
@@ -715,7 +742,7 @@ def test_the_fingerprint_of_a_window_is_the_xor_of_everything_in_it(
 @settings(deadline=None, max_examples=200)
 @given(observed())
 def test_every_target_in_scope_has_exactly_one_verdict_and_every_gap_one_entry(
-    case: tuple[Pipeline, Observation, Scope, datetime]
+    case: tuple[Pipeline, Observation, Scope, datetime],
 ) -> None:
     pipeline, observation, scope, now = case
     judgement = judge(pipeline, observation, Policy(), scope, now)
@@ -724,7 +751,8 @@ def test_every_target_in_scope_has_exactly_one_verdict_and_every_gap_one_entry(
         Target(p.name, day)
         for p in pipeline.processors.values()
         for day in days_between(observation.first, observation.last)
-        if scope.holds(Target(p.name, day)) and p.applies(day < today)
+        if scope.holds(Target(p.name, day))
+        and p.applies(day < today)
         and day <= today + timedelta(days=pipeline.horizon_days)
     ]
     verdicts = {target: judgement.verdict(target) for target in targets}

@@ -104,6 +104,10 @@ def _is_address(text: str) -> bool:
     scheme, _, rest = text.partition("://")
     host = rest.partition("/")[0].rpartition(":")[0] or rest.partition("/")[0]
     local = host in ("127.0.0.1", "localhost")
-    return bool(host) and text.isascii() and text.isprintable() and " " not in text and (
-        scheme == "https" or (scheme == "http" and local)
+    return (
+        bool(host)
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+        and (scheme == "https" or (scheme == "http" and local))
     )

@@ -73,5 +73,3 @@ def _by_hand(pipeline: Pipeline, whole: Scope, asked: Range, members: frozenset[
     if strange:
         raise BadRequest(f"processors: {strange[0]} is not of phase {phase}, which this function starts")
     return Scope(max(asked.first, whole.first), min(asked.last, whole.last), chosen or members, explicit=True)
-
-

@@ -58,9 +58,7 @@ def set_aside(engine: Gapless, poison: Poison, log: Log) -> tuple[int, dict[str,
         DEAD_LETTER_TOPIC,
         {"reason": poison.reason, "function": log.function, "message_id": poison.message_id, "data": poison.data},
     )
-    log(
-        "poison_message", f"set aside: {poison.reason}", "ERROR", message_id=poison.message_id, dead_letter_id=number
-    )
+    log("poison_message", f"set aside: {poison.reason}", "ERROR", message_id=poison.message_id, dead_letter_id=number)
     return 200, {"status": "set_aside", "reason": poison.reason, "dead_letter_id": number, "triggered": 0}
 
 

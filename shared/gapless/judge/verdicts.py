@@ -148,8 +148,12 @@ class _Judged:
     __slots__ = ("column", "doubtful", "holes", "optional", "unsettled", "verdicts", "versions")
 
     def __init__(
-        self, p: Processor, column: Sequence[Seen | None], verdicts: list[Verdict | None],
-        unsettled: Mapping[int, Target], doubts: Sequence[int],
+        self,
+        p: Processor,
+        column: Sequence[Seen | None],
+        verdicts: list[Verdict | None],
+        unsettled: Mapping[int, Target],
+        doubts: Sequence[int],
     ) -> None:
         self.unsettled = unsettled  # by day; values of their own are made once, for there can be a million
         self.column = column
@@ -180,8 +184,13 @@ def judge(pipeline: Pipeline, observation: Observation, policy: Policy, scope: S
         if processor.name in observation.columns:
             court.judge_column(processor)
     return Judgement(
-        scope, observation.first, {name: judged.verdicts for name, judged in court.judged.items()},
-        court.gaps, court.phantoms, court.warnings, court.inputs,
+        scope,
+        observation.first,
+        {name: judged.verdicts for name, judged in court.judged.items()},
+        court.gaps,
+        court.phantoms,
+        court.warnings,
+        court.inputs,
     )
 
 
@@ -362,8 +371,17 @@ class _Court:
     # -- one target ---------------------------------------------------------------------------------------------
 
     def _weigh(
-        self, p: Processor, i: int, seen: Seen, waits: bool, inputs: int, edges: Sequence[_Edge], gate: float,
-        early: frozenset[int], open_days: frozenset[int], restates: bool,
+        self,
+        p: Processor,
+        i: int,
+        seen: Seen,
+        waits: bool,
+        inputs: int,
+        edges: Sequence[_Edge],
+        gate: float,
+        early: frozenset[int],
+        open_days: frozenset[int],
+        restates: bool,
     ) -> Verdict:
         """What the tables alone say of one target."""
         if i in early and not seen.rows:
@@ -422,9 +440,7 @@ class _Court:
                     return True
         return False
 
-    def _known(
-        self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged]
-    ) -> Verdict:
+    def _known(self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged]) -> Verdict:
         """What the ledger adds: somebody is at work, a person has spoken, or trying again is pointless."""
         for word in acknowledged:
             if holds(word, target.day, self.today_date) and not reappeared(
@@ -454,8 +470,15 @@ class _Court:
         return history.failures >= self.policy.max_failures or abandoned >= self.policy.max_abandoned
 
     def _gap(
-        self, p: Processor, target: Target, i: int, verdict: Verdict, seen: Seen, inputs: int,
-        edges: Sequence[_Edge], changed_at: int,
+        self,
+        p: Processor,
+        target: Target,
+        i: int,
+        verdict: Verdict,
+        seen: Seen,
+        inputs: int,
+        edges: Sequence[_Edge],
+        changed_at: int,
     ) -> Gap:
         since = from_micros(changed_at) if changed_at else self._midnight_after(i)
         history = self.observation.ledger.history.get(target)

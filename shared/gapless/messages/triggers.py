@@ -148,4 +148,3 @@ def only_known(body: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(body) - known)
     if unknown:
         raise BadRequest(f"{unknown[0][:60]}: unknown field; known here are {', '.join(sorted(known))}")
-

@@ -20,9 +20,7 @@ from gapless.model import ASKS_FOR_A_RUN, Action, Gap, Ledger, Plan, Policy, Tar
 
 
 @uncollected()
-def plan(
-    pipeline: Pipeline, judgement: Judgement, ledger: Ledger, policy: Policy, now: datetime
-) -> Plan:
+def plan(pipeline: Pipeline, judgement: Judgement, ledger: Ledger, policy: Policy, now: datetime) -> Plan:
     """Ordered waves of what to run, and every gap that is left alone with the reason.
 
     Raises `Storm` when an implausible share of what was once complete looks lost.
@@ -66,9 +64,7 @@ def interleaved(days: Iterable[date]) -> list[date]:
 
 
 class _Planner:
-    def __init__(
-        self, pipeline: Pipeline, judgement: Judgement, ledger: Ledger, policy: Policy, now: datetime
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, judgement: Judgement, ledger: Ledger, policy: Policy, now: datetime) -> None:
         self.pipeline = pipeline
         self.judgement = judgement
         self.ledger = ledger
@@ -96,9 +92,7 @@ class _Planner:
                 flags[day.toordinal() - start] = 1
             touched[p.name] = list(accumulate(flags, initial=0))
             waves.setdefault(self.pipeline.levels[p.name], []).extend(_actions(p, run, recheck))
-        return Plan(
-            tuple(tuple(waves[level]) for level in sorted(waves)), tuple(self.held), self.policy.report_only
-        )
+        return Plan(tuple(tuple(waves[level]) for level in sorted(waves)), tuple(self.held), self.policy.report_only)
 
     # -- choosing -----------------------------------------------------------------------------------------------
 
@@ -200,9 +194,7 @@ class _Planner:
 
     # -- foreseeing ---------------------------------------------------------------------------------------------
 
-    def _recheck(
-        self, p: Processor, run: Mapping[date, Verdict], touched: Mapping[str, Sequence[int]]
-    ) -> list[date]:
+    def _recheck(self, p: Processor, run: Mapping[date, Verdict], touched: Mapping[str, Sequence[int]]) -> list[date]:
         """The dates in scope that read something the plan may change and are not run anyway.
 
         Blocked ones are there already where their blockers are repaired, and nothing is expected of the rest.

@@ -247,11 +247,7 @@ FROM {quoted(table(self.dataset, "attempts"))}""",
             [
                 (
                     notice,
-                    State.UNDELIVERED
-                    if not delivered
-                    else State.RECOVERED
-                    if notice.news is News.OVER
-                    else State.SENT,
+                    State.UNDELIVERED if not delivered else State.RECOVERED if notice.news is News.OVER else State.SENT,
                 )
                 for notice in notices
             ],

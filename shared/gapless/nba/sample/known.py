@@ -29,10 +29,16 @@ def read_season(warehouse: Warehouse, pipeline: Pipeline, season: int) -> Sample
     games = tuple(
         Game(
             Fixture(
-                game_id, PLAYOFFS if playoffs else REGULAR, day, postponed.get(game_id), home, away,
+                game_id,
+                PLAYOFFS if playoffs else REGULAR,
+                day,
+                postponed.get(game_id),
+                home,
+                away,
                 datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC),
             ),
-            home_points, away_points,
+            home_points,
+            away_points,
         )
         for game_id, day, home, away, home_points, away_points, playoffs, status, _ in rows
         if status == 3

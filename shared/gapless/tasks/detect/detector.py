@@ -91,9 +91,7 @@ def _tell_what_stopped_it(error: GaplessError, teller: Teller) -> None:
 # -- what people should know -------------------------------------------------------------------------------------------
 
 
-def findings(
-    pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessError | None = None
-) -> list[Alert]:
+def findings(pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessError | None = None) -> list[Alert]:
     """Everything in a look that wants a person, one alert per kind and processor. Pure."""
     found = []
     # One lost day can block half a season behind it: what only waits is no gap of its own.
@@ -186,9 +184,7 @@ class Report(NamedTuple):
     open: frozenset[Target]
 
 
-def summarised(
-    pipeline: Pipeline, look: Look, policy: Policy, done: Advance, before: Report | None
-) -> list[str]:
+def summarised(pipeline: Pipeline, look: Look, policy: Policy, done: Advance, before: Report | None) -> list[str]:
     """The state of everything in short lines, worst news where people look first. Pure."""
     low, high = _span(look)
     rows = [line for name in pipeline.processors if (line := _of_processor(name, look, policy, before))]
@@ -294,9 +290,7 @@ WHERE newest.day IS NOT NULL""",
             return None
         return Report(rows[0][0], frozenset(Target(name, day) for _, name, day in rows if name is not None))
 
-    def write(
-        self, gaps: Sequence[Gap], today: date, now: datetime, generation: str, summary: Sequence[str]
-    ) -> bool:
+    def write(self, gaps: Sequence[Gap], today: date, now: datetime, generation: str, summary: Sequence[str]) -> bool:
         """Write the day's report, unless it is written already; whether this run did."""
         parts = [gaps[i : i + _ROWS_AT_ONCE] for i in range(0, len(gaps), _ROWS_AT_ONCE)]
         for number, part in enumerate(parts):
@@ -357,5 +351,3 @@ WHERE NOT EXISTS (SELECT 1 FROM {self._table("alert_log")} WHERE alert_key = @ke
 def _detail(gap: Gap) -> str:
     waits = f"waits for {', '.join(map(str, gap.blockers[:3]))}" if gap.blockers else ""
     return (gap.detail or waits)[:300]
-
-
