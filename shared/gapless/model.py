@@ -54,11 +54,6 @@ def gap_id(target: Target) -> str:
     return hashlib.sha256(f"{target.processor}/{target.day.isoformat()}".encode()).hexdigest()[:12]
 
 
-def below(covered: int, expected: int, pct: float) -> bool:
-    """Whether a share is below a threshold in percent. Multiplied, not divided: 99 of 110 is exactly 90 %."""
-    return 100 * covered < pct * expected
-
-
 class Seen(NamedTuple):
     """What one query saw of one target. Counts are rows or keys; times are microseconds since 1970, UTC."""
 

@@ -31,7 +31,7 @@ from gapless.errors import BadPipeline, CannotObserve, ClaimLost, TransientFailu
 from gapless.execute.executor import Executor
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import SqlLedger
-from gapless.model import Acknowledged, Batch, Day, Observation, Policy, Scope, Seen, Target, below, days_between
+from gapless.model import Acknowledged, Batch, Day, Observation, Policy, Scope, Seen, Target, days_between
 from gapless.observe.observer import EPOCH, ancestors, parse
 from gapless.warehouse.ports import Answer, Param
 
@@ -197,7 +197,7 @@ class World:
         keys = self.expected(p, day, today) or frozenset()
         if p.preferred and p.preferred[1].reads_own_day(day < today):
             there = keys & self.keys(Target(p.preferred[0], day))
-            if not below(len(there), len(keys), p.gate_pct):
+            if p.has_enough(len(there), len(keys)):
                 keys = there
         return tuple(Row(key, fingerprint(p.name, day, key, read), None, inputs) for key in sorted(keys))
 

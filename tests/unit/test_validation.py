@@ -338,6 +338,14 @@ def test_a_drop_below_the_gate_is_found_though_nothing_more_is_expected(before: 
         assert (finding.severity, finding.remedy) == (Severity.CRITICAL, (Repair.LOOK, Target("zones", DAY)))
 
 
+@pytest.mark.parametrize(("left", "found"), [(55, False), (54, True)])
+def test_a_share_that_is_exactly_the_gate_is_no_drop(left: int, found: bool) -> None:
+    processors = {**CHAIN, "zones": {**CHAIN["zones"], "gate_pct": 55}}
+    columns = {"zones": {DAY: keys(left)}}
+    report = examined(columns, books=landed(("zones", DAY, 100)), checks=(Check.HISTORY,), processors=processors)
+    assert bool(report.findings) == found
+
+
 def test_a_drop_of_a_gap_is_repaired_as_the_gap_is() -> None:
     report = examined(
         {"features": {DAY: Seen(10, 2, 2, inputs=0)}}, books=landed(("features", DAY, 10)), checks=(Check.HISTORY,)

@@ -181,9 +181,22 @@ class Processor(_Strict):
         """The columns that make up a row's content."""
         return tuple(c for c in self.columns.values() if not c.stamp)
 
+    def has_enough(self, covered: int, expected: int) -> bool:
+        """Whether so many of the expected keys pass the coverage gate."""
+        return not _is_below(self.gate_pct, covered, expected)
+
+    def is_thin(self, covered: int, expected: int) -> bool:
+        """Whether so many of the expected keys pass the gate and are few enough for a warning."""
+        return self.has_enough(covered, expected) and _is_below(self.warn_pct, covered, expected)
+
     def applies(self, historical: bool) -> bool:
         """Whether dates of that kind are this processor's business."""
         return self.applies_to == "all" or (self.applies_to == "historical") == historical
+
+
+def _is_below(pct: float, covered: int, expected: int) -> bool:
+    """Whether a share lies below a threshold. Multiplied, not divided: 99 of 110 is exactly 90 %, 55 of 100 is 55 %."""
+    return 100 * covered < pct * expected
 
 
 class Rule(_Strict):

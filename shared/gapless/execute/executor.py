@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from gapless.declare.pipeline import Pipeline, Processor
 from gapless.errors import CannotObserve, GaplessError, StillRunning, Stopped
 from gapless.messages import completion
-from gapless.model import Batch, Cause, Choice, Claim, Outcome, Seen, Status, Target, Wanted, below
+from gapless.model import Batch, Cause, Choice, Claim, Outcome, Seen, Status, Target, Wanted
 from gapless.warehouse.ports import Bus, Dispatcher, LedgerBook, Observer, Workshop
 
 T = TypeVar("T")
@@ -46,15 +46,15 @@ def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
         return f"{seen.duplicates} rows repeat a key"
     if seen.extra and processor.restate != "never":
         return f"{seen.extra} keys are not expected on that date"
-    if gate and below(seen.covered, seen.expected, processor.gate_pct):
+    if gate and not processor.has_enough(seen.covered, seen.expected):
         return f"{share}, below the gate of {processor.gate_pct:g} %"
     return ""
 
 
 def cause(processor: Processor, seen: Seen) -> Cause:
     """The kind of what `fault` finds. Rows that are bad as well are still too few."""
-    short = below(seen.covered, seen.expected, processor.gate_pct)
-    return Cause.INCOMPLETE_COVERAGE if short else Cause.PROCESSING_ERROR
+    enough = processor.has_enough(seen.covered, seen.expected)
+    return Cause.PROCESSING_ERROR if enough else Cause.INCOMPLETE_COVERAGE
 
 
 def chosen(processor: Processor, seen: Seen, historical: bool) -> Choice | None:
@@ -68,7 +68,7 @@ def chosen(processor: Processor, seen: Seen, historical: bool) -> Choice | None:
         kind = "historical" if historical else "upcoming"
         reason = f"{kind} date: {edge.fallback} is read, never {name} ({there}{share})"
         return Choice(seen.preferred, False, reason)
-    lacks = below(seen.preferred, seen.expected, processor.gate_pct)
+    lacks = not processor.has_enough(seen.preferred, seen.expected)
     reason = f"{name} has {there}" + (f" ({share[2:]})" if share else "")
     if lacks:
         reason += f", below {processor.gate_pct:g} %: synthetic context from {edge.fallback}"

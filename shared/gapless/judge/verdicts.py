@@ -28,7 +28,6 @@ from gapless.model import (
     Seen,
     Target,
     Verdict,
-    below,
     from_micros,
     uncollected,
 )
@@ -224,7 +223,6 @@ class _Court:
         self.inputs[p.name] = inputs = self._inputs(edges)
         waits = self._waits_for(edges)
         verdicts: list[Verdict | None] = [None] * self.length
-        gate, warn = p.gate_pct, p.warn_pct
         restates = p.restate == "on_upstream_change" and p.row_hash == "stored"
         early = self._bootstrap(p)
         open_days = self._open_days(p)
@@ -254,7 +252,7 @@ class _Court:
                 verdicts[i] = complete
                 continue
             seen = seen or NOTHING
-            verdict = self._weigh(p, i, seen, i in waits, inputs[i], edges, gate, early, open_days, restates)
+            verdict = self._weigh(p, i, seen, i in waits, inputs[i], edges, early, open_days, restates)
             in_scope = i in scoped
             if verdict in IS_A_GAP:
                 target = Target(name, days[i])
@@ -276,7 +274,7 @@ class _Court:
                 verdict = given_up  # nothing is expected of such a table, and a person has said that it lacks this
             elif in_scope and verdict is Verdict.PHANTOM:
                 self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
-            elif in_scope and verdict is complete and below(seen.covered, seen.expected, warn):
+            elif in_scope and verdict is complete and p.is_thin(seen.covered, seen.expected):
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
             if (seen[5] or seen[6] or verdict is in_flight) and verdict is not complete and verdict is not given_up:
@@ -378,7 +376,6 @@ class _Court:
         waits: bool,
         inputs: int,
         edges: Sequence[_Edge],
-        gate: float,
         early: frozenset[int],
         open_days: frozenset[int],
         restates: bool,
@@ -403,7 +400,7 @@ class _Court:
             return self._waits(i, edges) or Verdict.MISSING
         if seen.suspect or seen.altered or seen.duplicates:
             return self._waits(i, edges) or Verdict.CONTAMINATED
-        if below(seen.covered, seen.expected, gate):
+        if not p.has_enough(seen.covered, seen.expected):
             return self._waits(i, edges) or Verdict.PARTIAL
         if restates and seen.inputs != inputs and i >= self.scope_start:
             # Built on something else than is there now. While a part of that is being repaired it may yet come back.

@@ -92,7 +92,7 @@ class Classifier:
     @staticmethod
     def is_short(p: Processor, seen: Seen) -> bool:
         """Whether fewer keys are there than the processor's gate asks for, or none at all."""
-        return not seen.rows or seen.covered < p.gate_pct / 100 * seen.expected
+        return not seen.rows or not p.has_enough(seen.covered, seen.expected)
 
     def _lags(self, p: Processor, target: Target) -> bool:
         return target.day > self.today - timedelta(days=p.lag_days)

@@ -140,7 +140,7 @@ def _checked(
         return Checked(day, Standing.NO_RAW_DATA, *facts, lacking)
     if pair and rows and not expected:
         return Checked(day, Standing.STALE, *facts, f"{rows} rows of {names[0]} on a day without any")
-    if pair and rows and in_upcoming < pair.historical.gate_pct / 100 * expected:
+    if pair and rows and not pair.historical.has_enough(in_upcoming, expected):
         missing = expected - in_upcoming
         share = f"{in_upcoming} of {expected} = {100 * in_upcoming / expected:.1f} %, missing {missing}"
         return Checked(day, Standing.PARTIAL, *facts, f"{names[0]} has partial data ({share})")

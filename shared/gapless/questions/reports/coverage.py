@@ -51,7 +51,7 @@ def judged(look: Look, name: str, days: Iterable[int]) -> Iterator[tuple[int, Ve
 def has_data(p: Processor, seen: Seen) -> bool:
     """Whether the table holds the date: enough of the expected keys, or any row where nothing is expected."""
     if p.expect and seen.expected:
-        return seen.covered > 0 and seen.covered >= p.gate_pct / 100 * seen.expected
+        return seen.covered > 0 and p.has_enough(seen.covered, seen.expected)
     return seen.rows > 0
 
 

@@ -205,9 +205,12 @@ def _earlier(engine: Engine, warehouse: Warehouse, scope: Scope) -> Mapping[Targ
 def _losses(tables: Tables, earlier: Mapping[Target, history.Earlier]) -> Iterator[Fault]:
     """Targets that hold much less than they did, and targets that no run ever recorded anything for."""
     pipeline, classifier = tables.pipeline, tables.classifier
-    gates = {name: p.gate_pct / 100 for name, p in pipeline.processors.items()}
     asked = {t: best for t, best in earlier.items() if tables.wanted(t) and classifier.verdict(t)}
-    drops = {t: best for t, best in asked.items() if _keys(classifier, t) < gates[t.processor] * best.keys}
+    drops = {
+        target: best
+        for target, best in asked.items()
+        if not pipeline.processors[target.processor].has_enough(_keys(classifier, target), best.keys)
+    }
     for target, best in drops.items():
         now = _keys(classifier, target)
         text = f"{now:,} keys now, {best.keys:,} when run {best.run} landed on {best.at:%Y-%m-%d %H:%M} UTC"

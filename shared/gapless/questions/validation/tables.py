@@ -50,7 +50,7 @@ class Tables:
         for target, verdict, seen in self.targets:
             p = self.pipeline.processors[target.processor]
             if verdict is Verdict.COMPLETE:
-                if seen.covered < p.warn_pct / 100 * seen.expected:
+                if p.is_thin(seen.covered, seen.expected):
                     yield self.fault(
                         Check.COVERAGE, "below the warning threshold", target, seen.expected, seen.covered,
                         f"{_share(seen)}: below {p.warn_pct:g} %", Severity.WARNING, Category.TRUE_GAP,

@@ -1,0 +1,32 @@
+"""Each rule has one home: what decides it stands once, and everybody else asks there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.conftest import ROOT
+
+LIBRARY = ROOT / "shared" / "gapless"
+
+
+def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    """The modules of the library, or of some of its folders, each with its path from there."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        name = str(path.relative_to(LIBRARY))
+        if not folders or name.startswith(folders):
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_only_the_declaration_compares_coverage_with_a_threshold() -> None:
+    """Elsewhere a threshold is only told, in a text: `has_enough` and `is_thin` say whether it is reached."""
+    used: set[str] = set()
+    for name, tree in modules():
+        if name.startswith("declare/"):
+            continue
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)}
+        for node in ast.walk(tree):
+            is_threshold = isinstance(node, ast.Attribute) and node.attr in ("gate_pct", "warn_pct")
+            if is_threshold and id(node) not in told:
+                used.add(f"{name}: {ast.unparse(node)}")
+    assert used == set()
