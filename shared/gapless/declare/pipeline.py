@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gapless.errors import BadPipeline
 
@@ -32,6 +32,7 @@ _COLUMN = re.compile(
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # plain http only on this machine: elsewhere an identity token would travel in the open
 _ENDPOINT = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/[\w./-]*)?")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 # {table}, {table.lookback}, and {table.lookback(30)}: 30 days, which the declared look-back has to reach
 PLACEHOLDER = re.compile(r"\{(?!gate_pct\})([a-z][a-z0-9_]*)(\.lookback(?:\(([1-9][0-9]*)\))?)?\}")
@@ -74,6 +75,12 @@ def _columns(value: Any) -> Any:
 
 def _own_day(value: Any) -> Any:
     return {True: "always", False: "never"}.get(value, value) if isinstance(value, bool) else value
+
+
+def _module(name: str | None) -> str | None:
+    if name is not None and not _MODULE.fullmatch(name):
+        raise ValueError(f"'{name}' is not the name of a module, such as shop.files")
+    return name
 
 
 class _Strict(BaseModel):
@@ -242,6 +249,7 @@ class Pipeline:
     ledger: str  # dataset of claims, outcomes and history
     views: Mapping[str, str]  # of the ledger: which one, under which name
     consistency: tuple[Rule, ...] = ()  # what must hold between processors, date by date
+    files: str | None = None  # the module with the kinds of files that can be loaded; nothing else imports it
 
     @property
     def staging(self) -> str:
@@ -293,6 +301,7 @@ class _File(_Strict):
         default_factory=dict
     )
     topics: dict[int, str] = Field(default_factory=dict)
+    files: Annotated[str | None, AfterValidator(_module)] = None
     gate_pct: float = Field(90.0, gt=0, le=100)
     warn_pct: float = Field(95.0, gt=0, le=100)
     processors: dict[str, dict[str, Any]]
@@ -355,6 +364,7 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         file.ledger,
         dict(file.views),
         _rules(file.consistency, declared, source),
+        file.files,
     )
 
 
