@@ -22,7 +22,9 @@ from gapless.judge.verdicts import civil_today, reappeared
 from gapless.model import IS_A_GAP, Acknowledged, Target, Verdict
 from gapless.warehouse.ports import Warehouse
 from gapless.warehouse.statements import quoted
+from gapless.warehouse.template import template
 
+_ACKNOWLEDGED = template(__file__, "acknowledged")
 LONGEST = 2000  # characters of a reason or an owner
 _FIELDS = ("processor", "start_date", "end_date", "reason", "owner", "expires", "acknowledged_at")
 _NEEDED = _FIELDS[:5]
@@ -80,11 +82,7 @@ def by_range(word: Acknowledged) -> tuple[str, date, date]:
 def read(warehouse: Warehouse, pipeline: Pipeline) -> list[Acknowledged]:
     """Every acknowledgement that was not withdrawn, of any date, in a stable order."""
     found = warehouse.rows(
-        f"""SELECT processor_name, first_date, last_date, reason, owner, expires_on, acknowledged_at FROM (
-  SELECT * FROM {quoted(ledger.table(pipeline.ledger, "acknowledged_gaps"))}
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY processor_name, first_date, last_date ORDER BY acknowledged_at DESC) = 1
-) WHERE NOT withdrawn ORDER BY processor_name, first_date, last_date""",
+        _ACKNOWLEDGED.fill(acknowledged_gaps=quoted(ledger.table(pipeline.ledger, "acknowledged_gaps"))),
         purpose="acknowledged",
     ).rows
     return [Acknowledged(*row) for row in found]

@@ -16,6 +16,10 @@ from gapless.ledger import table, view_body
 from gapless.model import Target, days_between, from_micros
 from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.statements import quoted
+from gapless.warehouse.template import template
+
+_RUNS = template(__file__, "runs")
+_OUTCOMES = template(__file__, "outcomes")
 
 # The words that run trackers use. A row with any other word, or with none, says that a run ended without anything.
 STARTED = ("running", "started", "in_progress", "pending")
@@ -93,60 +97,9 @@ def read_runs(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date,
 
 
 def _runs_statement(ledger: str) -> str:
-    reported, outcomes = (quoted(table(ledger, name)) for name in ("reported_runs", "backfill_date_outcomes"))
-    last_run = "ORDER BY ended_at DESC LIMIT 1)[OFFSET(0)]"
-    last_outcome = "ORDER BY processed_at DESC, claim_number DESC LIMIT 1)[OFFSET(0)]"
-    return f"""
-WITH entries AS (
-  SELECT processor_name, data_date, started_at, records_processed,
-    IFNULL(run_id, IFNULL(CAST(started_at AS STRING), CAST(processed_at AS STRING))) AS run,
-    IFNULL(LOWER(status), '') IN UNNEST(@began) AS begins,
-    IFNULL(LOWER(status), '') IN UNNEST(@good) AS is_good,
-    IFNULL(LOWER(status), '') IN UNNEST(@bad) AS is_bad,
-    IFNULL(processed_at, started_at) AS noted_at
-  FROM {reported} WHERE data_date BETWEEN @first AND @last OR data_date IS NULL
-),
-one_run AS (
-  SELECT processor_name, data_date, run,
-    LOGICAL_OR(is_good) AS is_good,
-    LOGICAL_OR(is_bad) AS is_bad,
-    NOT LOGICAL_AND(begins) AS has_ended,
-    IFNULL(MIN(IFNULL(started_at, noted_at)) < @before, TRUE) AS is_old,
-    MAX(IF(begins, NULL, records_processed)) AS records,
-    IFNULL(MAX(IF(is_good, noted_at, NULL)), MAX(IF(begins, NULL, noted_at))) AS ended_at,
-    IFNULL(MAX(IF(is_bad, noted_at, NULL)) > MAX(IF(is_good, noted_at, NULL)), FALSE) AS is_called_failed
-  FROM entries GROUP BY processor_name, data_date, run
-),
-told AS (
-  SELECT 'tracker' AS teller, processor_name, data_date AS day,
-    ARRAY_AGG(IF(NOT has_ended, 'never ended', IF(is_good, 'success', IF(is_bad, 'failed', 'skipped'))) {last_run}
-      AS word,
-    ARRAY_AGG(IFNULL(records, -1) {last_run} AS records,
-    UNIX_MICROS(MAX(ended_at)) AS ended_at, COUNT(*) AS runs,
-    COUNTIF(has_ended AND NOT (is_good AND IFNULL(records, 1) > 0)) AS empty,
-    COUNTIF(NOT has_ended AND is_old) AS never_ended, COUNTIF(NOT has_ended AND NOT is_old) AS running,
-    COUNTIF(is_called_failed) AS false_failures
-  FROM one_run GROUP BY processor_name, data_date
-  UNION ALL
-  SELECT 'gapless', processor_name, analysis_date,
-    REPLACE(ARRAY_AGG(status {last_outcome}, 'complete', 'success'), ARRAY_AGG(IFNULL(actual_count, -1) {last_outcome},
-    UNIX_MICROS(MAX(processed_at)), COUNT(*), COUNTIF(actual_count = 0 AND expected_count > 0), 0, 0, 0
-  FROM {outcomes} WHERE analysis_date BETWEEN @first AND @last AND status != 'skipped'
-  GROUP BY processor_name, analysis_date
-),
-sorted_out AS (
-  SELECT *, day IS NOT NULL AND word = 'success' AND records != 0
-    AND empty + never_ended + running + false_failures = 0 AS is_quiet FROM told
-)
-SELECT teller, processor_name, day, word, records, ended_at, runs, empty, never_ended, running, false_failures,
-  '' AS listed
-FROM sorted_out WHERE NOT is_quiet
-UNION ALL
--- most of what is said is quiet: one row per processor instead of one per date
-SELECT teller, processor_name, CAST(NULL AS DATE), 'success', -1, NULL, SUM(runs), 0, 0, 0, 0,
-  STRING_AGG(CONCAT(CAST(UNIX_DATE(day) AS STRING), ':', CAST(records AS STRING), ':', CAST(runs AS STRING)), ',')
-FROM sorted_out WHERE is_quiet GROUP BY teller, processor_name
-ORDER BY 1, 2, 3"""
+    return _RUNS.fill(
+        reported_runs=quoted(table(ledger, "reported_runs")), outcomes=quoted(table(ledger, "backfill_date_outcomes"))
+    )
 
 
 def _told(row: tuple[Any, ...]) -> list[Told]:
@@ -246,43 +199,12 @@ def read_outcomes(warehouse: Warehouse, pipeline: Pipeline, first: date, last: d
 
 
 def _outcomes_statement(ledger: str) -> str:
-    outcomes, gaps, log = (
-        quoted(table(ledger, name)) for name in ("backfill_date_outcomes", "gap_history", "alert_log")
+    return _OUTCOMES.fill(
+        outcomes=quoted(table(ledger, "backfill_date_outcomes")),
+        gap_history=quoted(table(ledger, "gap_history")),
+        alert_log=quoted(table(ledger, "alert_log")),
+        failures=view_body(ledger, "precompute_failures"),
     )
-    reported = "SAFE_CAST(SUBSTR(alert_key, 8) AS DATE)"
-    nothing = "NULL, NULL, NULL, NULL"
-    untimed = "CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), '', ''"
-    listed = "STRING_AGG(DISTINCT CAST(UNIX_DATE(analysis_date) AS STRING), ',')"
-    still = "STRING_AGG(DISTINCT IF(resolution_status = 'open', CAST(UNIX_DATE(analysis_date) AS STRING), NULL), ',')"
-    # What a clean-up or a restore did is no run of a processor.
-    return f"""
-WITH counted AS (
-  SELECT o.*, d.day FROM {outcomes} AS o JOIN UNNEST(@days) AS d
-    ON o.processed_at >= d.begins AND o.processed_at < d.ends
-  WHERE o.status != 'skipped' AND IFNULL(o.data_source, '') NOT IN ('cleanup', 'restore')
-)
-SELECT 'day' AS kind, '' AS name, day, COUNT(DISTINCT backfill_run_id) AS a,
-  COUNTIF(status = 'complete') AS b, COUNTIF(status = 'partial') AS c, COUNTIF(status = 'failed') AS d,
-  AVG(IF(expected_count > 0, completeness_pct, NULL)) AS mean, '' AS text, '' AS category,
-  CAST(NULL AS TIMESTAMP) AS first_seen, CAST(NULL AS TIMESTAMP) AS last_seen, '' AS days, '' AS open_days
-FROM counted GROUP BY day
-UNION ALL
-SELECT 'source', data_source, day, COUNT(*), {nothing}, '', '', {untimed}
-FROM counted WHERE data_source != '' GROUP BY data_source, day
-UNION ALL
-SELECT 'gaps', '', day, SUM(n), {nothing}, '', '', {untimed} FROM (
-  SELECT reported_on AS day, COUNT(*) AS n FROM {gaps} WHERE reported_on BETWEEN @first AND @last GROUP BY reported_on
-  UNION ALL
-  SELECT {reported}, 0 FROM {log}
-  WHERE STARTS_WITH(alert_key, 'report/') AND {reported} BETWEEN @first AND @last
-) GROUP BY day
-UNION ALL
-SELECT 'failure', processor_name, CAST(NULL AS DATE), COUNT(*), IF(can_retry, 0, 1), NULL, NULL, NULL,
-  ARRAY_AGG(failure_reason ORDER BY created_at DESC LIMIT 1)[OFFSET(0)], failure_category,
-  MIN(created_at), MAX(created_at), {listed}, {still}
-FROM ({view_body(ledger, "precompute_failures")}) WHERE created_at >= @since AND created_at < @until
-GROUP BY processor_name, can_retry, failure_category, REGEXP_REPLACE(IFNULL(failure_reason, ''), r'[0-9]+', '#')
-ORDER BY 1, 3, 2"""
 
 
 def _days(listed: str | None) -> frozenset[date]:

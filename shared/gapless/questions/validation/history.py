@@ -11,6 +11,9 @@ from gapless import ledger
 from gapless.model import Target, from_micros
 from gapless.observe.observer import EPOCH
 from gapless.warehouse.statements import quoted
+from gapless.warehouse.template import template
+
+_STATEMENT = template(__file__, "history")
 
 
 class Earlier(NamedTuple):
@@ -28,17 +31,7 @@ def statement(dataset: str) -> str:
     and run, because thousands cost the client more time than the query: its dates as JSON lists of days since 1970,
     keys, and seconds since 1970. Reads @first, @last, @today, @zone.
     """
-    outcomes = quoted(ledger.table(dataset, "backfill_date_outcomes"))
-    return (
-        "SELECT processor_name, backfill_run_id, STRING_AGG(CONCAT('[', CAST(UNIX_DATE(analysis_date) AS STRING), ',', "
-        "CAST(actual_count AS STRING), ',', CAST(UNIX_SECONDS(processed_at) AS STRING), ']'), ',') AS dates\n"
-        f"FROM (\n  SELECT processor_name, backfill_run_id, processed_at, analysis_date, actual_count FROM {outcomes}\n"
-        "  WHERE analysis_date BETWEEN @first AND @last AND status = 'complete' AND actual_count > 0\n"
-        "    AND (analysis_date >= @today OR DATE(processed_at, @zone) > analysis_date)\n"
-        "  QUALIFY ROW_NUMBER() OVER (\n"
-        "    PARTITION BY processor_name, analysis_date ORDER BY actual_count DESC, processed_at DESC) = 1\n"
-        ") GROUP BY processor_name, backfill_run_id"
-    )
+    return _STATEMENT.fill(outcomes=quoted(ledger.table(dataset, "backfill_date_outcomes")))
 
 
 def parse(rows: Sequence[tuple[Any, ...]]) -> dict[Target, Earlier]:
