@@ -159,7 +159,7 @@ class _Judged:
         self.verdicts = verdicts
         self.optional = p.optional
         # prefix sums: [i] is about the days before i
-        self.versions = list(accumulate([seen[7] if seen else 0 for seen in column], xor, initial=0))
+        self.versions = list(accumulate([seen.version if seen else 0 for seen in column], xor, initial=0))
         self.holes = list(accumulate(map(IS_A_GAP.__contains__, verdicts), initial=0))
         # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
         self.doubtful: list[int] | None = None
@@ -244,10 +244,10 @@ class _Court:
                     continue
             elif (
                 i not in waits
-                and seen[0] == seen[1] > 0  # every expected key is covered
+                and seen.expected == seen.covered > 0
                 and i not in open_days
-                and not (seen[3] or seen[4] or seen[5] or seen[6])  # nothing extra, suspect, altered or double
-                and (not restates or seen[8] == inputs[i] or i < self.scope_start)
+                and not (seen.extra or seen.suspect or seen.altered or seen.duplicates)
+                and (not restates or seen.inputs == inputs[i] or i < self.scope_start)
             ):
                 verdicts[i] = complete
                 continue
@@ -277,7 +277,11 @@ class _Court:
             elif in_scope and verdict is complete and p.is_thin(seen.covered, seen.expected):
                 self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
             verdicts[i] = verdict
-            if (seen[5] or seen[6] or verdict is in_flight) and verdict is not complete and verdict is not given_up:
+            if (
+                (seen.altered or seen.duplicates or verdict is in_flight)
+                and verdict is not complete
+                and verdict is not given_up
+            ):
                 doubts.append(i)
         self.judged[p.name] = _Judged(p, column, verdicts, unsettled, doubts)
 
