@@ -25,18 +25,13 @@ PHASES = {"phase2_to_phase3": 3, "phase3_to_phase4": 4, "phase4_to_phase5": 5, "
 each = pytest.mark.parametrize("function", FUNCTIONS, ids=[function.name for function in FUNCTIONS])
 
 
-def announced_on(p: Processor) -> str | None:
-    """The topic on which a processor's completion is announced."""
-    return p.topic or PIPELINE.topics.get(p.phase)
-
-
 def datasets_of(phase: int) -> set[str]:
     """The datasets of a phase's own tables and of everything that they build on."""
     own = [p.name for p in PIPELINE.processors.values() if p.phase == phase]
     return {p.dataset for p in ancestors(PIPELINE, own)}
 
 
-COMPLETIONS = {announced_on(p) for p in PIPELINE.processors.values()} - {None} | set(PIPELINE.topics.values())
+COMPLETIONS = {PIPELINE.topic_of(p) for p in PIPELINE.processors.values()} - {None} | set(PIPELINE.topics.values())
 DATASETS = {p.dataset for p in PIPELINE.processors.values()}
 
 
@@ -99,7 +94,7 @@ def test_runs_are_asked_for_on_a_topic_that_run_processor_alone_listens_to() -> 
 def test_run_processor_publishes_every_completion_that_it_announces_and_every_run_that_it_asks_for() -> None:
     """Both ways: it may publish nothing else."""
     own = [p for p in PIPELINE.processors.values() if p.run == "sql"]
-    wanted = {announced_on(p) for p in own} - {None}
+    wanted = {PIPELINE.topic_of(p) for p in own} - {None}
     wanted |= {p.run_topic for p in PIPELINE.processors.values() if p.run == "pubsub"}
     if any(read_in_its_phase(PIPELINE, p) for p in own):
         wanted.add(RUN_TOPIC)  # what follows inside a phase
@@ -123,7 +118,7 @@ def heard(pipeline: Pipeline, phase: int) -> set[str | None]:
     read = [pipeline.processors[name] for name in {name for p in members for name in p.upstream}]
     earlier = [p for p in read if p.phase < phase and (p.phase > 2 or phase == 3)]
     others = [p for p in read if p.phase == phase and p.run != "sql"]
-    return {p.topic or pipeline.topics[p.phase] for p in (*earlier, *others)}
+    return {topic for p in (*earlier, *others) if (topic := pipeline.topic_of(p))}
 
 
 @pytest.mark.parametrize("name", PHASES)
@@ -139,7 +134,7 @@ def test_a_processor_that_another_service_runs_is_heard_by_its_own_phase_where_t
     """Only its announcement says that its data is there; who changes `run` in the pipeline file is told so here."""
     outside = PIPELINE.processors[name].model_copy(update={"run": "http", "endpoint": "https://there.example/start"})
     changed = replace(PIPELINE, processors={**PIPELINE.processors, name: outside})
-    assert heard(changed, phase) - heard(PIPELINE, phase) == {announced_on(outside)}
+    assert heard(changed, phase) - heard(PIPELINE, phase) == {PIPELINE.topic_of(outside)}
     last = {4: "ml_feature_store_v2", 5: "prediction_accuracy"}[phase]  # nothing of its phase reads it
     unread = PIPELINE.processors[last].model_copy(update={"run": "http", "endpoint": "https://there.example/start"})
     assert heard(replace(PIPELINE, processors={**PIPELINE.processors, last: unread}), phase) == heard(PIPELINE, phase)

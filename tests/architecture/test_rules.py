@@ -30,3 +30,14 @@ def test_only_the_declaration_compares_coverage_with_a_threshold() -> None:
             if is_threshold and id(node) not in told:
                 used.add(f"{name}: {ast.unparse(node)}")
     assert used == set()
+
+
+def test_only_the_declaration_says_where_a_completion_is_announced() -> None:
+    """`Pipeline.topic_of` does; a topic of a phase alone is not where a processor with a topic of its own is heard."""
+    used = {
+        f"{name}: {ast.unparse(node)}"
+        for name, tree in modules("tasks", "execute", "cli", "functions", "questions", "tell", "engine.py")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(("pipeline.topics", "processor.topic"))
+    }
+    assert used == set()

@@ -15,6 +15,7 @@ from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, Upstream, build_pip
 from gapless.errors import BadPipeline
 from gapless.model import Target
 from gapless.warehouse.statements import create_table, expected_keys, render
+from tests.twin import declare
 
 TINY = Path(__file__).parents[1] / "tiny" / "pipeline.yaml"
 Raw = dict[str, Any]
@@ -326,6 +327,12 @@ def test_every_processor_is_found_by_name_and_by_alias_in_any_case(nba: Pipeline
         assert nba.processor(p.name) is p
         if p.alias:
             assert nba.processor(p.alias) is nba.processor(p.alias.lower()) is p
+
+
+def test_a_completion_is_announced_on_the_own_topic_or_on_that_of_the_phase_or_nowhere() -> None:
+    declared: dict[str, Raw] = {"own": {"topic": "mine"}, "of_phase": {}, "nowhere": {"phase": 2}}
+    pipeline = declare(declared, topics={1: "first"})
+    assert [pipeline.topic_of(p) for p in pipeline.processors.values()] == ["mine", "first", None]
 
 
 def test_a_choice_of_phases_and_processors_adds_up(nba: Pipeline) -> None:

@@ -61,7 +61,7 @@ def load_path(gapless: Gapless, path: Path, *, quiet: bool = False) -> tuple[Int
 
 def _announce(gapless: Gapless, raw: Any) -> None:
     processor = gapless.pipeline.processor(raw.processor)
-    topic = processor.topic or gapless.pipeline.topics.get(processor.phase)
+    topic = gapless.pipeline.topic_of(processor)
     if topic:
         message = completion(processor, raw.dates, raw.rows.num_rows, "load", gapless.clock())
         try:

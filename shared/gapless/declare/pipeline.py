@@ -264,6 +264,10 @@ class Pipeline:
             raise BadPipeline(f"there is no processor '{name}'; the pipeline '{self.name}' has {known}")
         return found
 
+    def topic_of(self, processor: Processor) -> str | None:
+        """Where a processor's completion is announced: its own topic, else its phase's; None where there is neither."""
+        return processor.topic or self.topics.get(processor.phase)
+
     @cached_property
     def _aliases(self) -> dict[str, Processor]:
         return {p.alias.lower(): p for p in self.processors.values() if p.alias}

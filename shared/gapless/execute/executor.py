@@ -342,7 +342,7 @@ class Executor:
                 done.setdefault(outcome.target.processor, []).append(outcome.target)
         for name, targets in done.items():
             processor = self.pipeline.processors[name]
-            topic = processor.topic or self.pipeline.topics.get(processor.phase)
+            topic = self.pipeline.topic_of(processor)
             if not topic:
                 continue
             records = sum(measured[target].rows for target in targets)

@@ -103,7 +103,8 @@ class Stack:
 
     def topics(self) -> tuple[str, ...]:
         """Every topic: of the pipeline's completions, and of the catalogue."""
-        own = {p.topic for p in self._pipeline.processors.values() if p.topic}
+        announced = (self._pipeline.topic_of(p) for p in self._pipeline.processors.values())
+        own = (topic for topic in announced if topic)
         return tuple(sorted({*self._pipeline.topics.values(), *own, *self._catalogue.topics}))
 
     def subscriptions(self, function: str) -> tuple[str, ...]:

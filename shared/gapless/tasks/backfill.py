@@ -112,7 +112,7 @@ def announce(engine: Engine, phase: int, report: Report) -> tuple[str, ...]:
     by_topic: dict[str, dict[str, list[Outcome]]] = {}
     for outcome in report.outcomes:
         processor = engine.pipeline.processors[outcome.target.processor]
-        topic = processor.topic or engine.pipeline.topics.get(processor.phase)
+        topic = engine.pipeline.topic_of(processor)
         if topic and outcome.status is Status.COMPLETE:
             by_topic.setdefault(topic, {}).setdefault(processor.name, []).append(outcome)
     taken = []
