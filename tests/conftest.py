@@ -26,7 +26,8 @@ import pytest
 import yaml
 
 from gapless import ledger
-from gapless.declare.pipeline import Pipeline, Processor, build_pipeline, load_pipeline
+from gapless.declare.pipeline import Pipeline, build_pipeline, load_pipeline
+from gapless.declare.processor import Processor
 from gapless.declare.settings import read_settings
 from gapless.engine import Engine, Look, Report
 from gapless.errors import CannotObserve

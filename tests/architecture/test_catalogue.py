@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from gapless.declare.catalogue import DEFAULT_FILE, Catalogue, Function, load_catalogue
-from gapless.declare.pipeline import Pipeline, Processor, load_pipeline
+from gapless.declare.pipeline import Pipeline, load_pipeline
+from gapless.declare.processor import Processor
 from gapless.deploy.probe import calls_of
 from gapless.errors import BadInput
 from gapless.messages import DEAD_LETTER_TOPIC, RUN_TOPIC

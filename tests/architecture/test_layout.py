@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gapless.declare.pipeline import DEFAULT_FILE, PLACEHOLDER, Keys, Pipeline, load_pipeline
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, load_pipeline
+from gapless.declare.processor import Keys
+from gapless.declare.texts import PLACEHOLDER
 from tests.conftest import ROOT, TINY
 
 FOLDERS = ("shared", "functions", "deploy")

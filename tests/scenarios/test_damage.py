@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.model import ASKS_FOR_A_RUN, Target, Verdict
 from tests.conftest import Season
 

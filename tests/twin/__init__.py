@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gapless.declare.pipeline import Keys, Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Keys, Processor
 from gapless.engine import Engine
 from gapless.errors import BadPipeline, CannotObserve, ClaimLost, TransientFailure
 from gapless.execute.executor import Executor

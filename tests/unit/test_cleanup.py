@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.declare.catalogue import load_catalogue
-from gapless.declare.pipeline import Processor, load_pipeline
+from gapless.declare.pipeline import load_pipeline
+from gapless.declare.processor import Processor
 from gapless.errors import Refused, TransientFailure
 from gapless.model import days_between
 from gapless.tasks.cleanup.decision import Counts, Decision, Lease, Rules, decide, reader_of_the_past

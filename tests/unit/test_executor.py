@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.errors import GaplessError, Halted, PlanChanged, TransientFailure
 from gapless.execute.executor import cause, chosen, fault
 from gapless.model import Cause, Choice, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between

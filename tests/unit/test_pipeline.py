@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, Upstream, build_pipeline, load_pipeline
+from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, build_pipeline, load_pipeline
+from gapless.declare.processor import Upstream
 from gapless.errors import BadPipeline
 from gapless.model import Target
 from gapless.warehouse.statements import create_table, expected_keys, render

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple, TypeVar
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.errors import CannotObserve, GaplessError, StillRunning, Stopped
 from gapless.messages import completion
 from gapless.model import Batch, Cause, Choice, Claim, Outcome, Seen, Status, Target, Wanted

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from google.auth.exceptions import DefaultCredentialsError, TransportError
 
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.errors import CannotObserve, GaplessError, TransientFailure
 from gapless.gcp.words import short
 from gapless.warehouse.ports import Bus

@@ -14,7 +14,8 @@ from datetime import date, datetime, time, timedelta
 from itertools import accumulate
 from operator import xor
 
-from gapless.declare.pipeline import Pipeline, Processor, Upstream
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor, Upstream
 from gapless.model import (
     ASKS_FOR_A_RUN,
     IS_A_GAP,

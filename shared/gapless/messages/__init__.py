@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.errors import BadInput
 from gapless.model import days_between
 

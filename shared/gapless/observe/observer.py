@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from gapless import ledger
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.errors import CannotObserve
 from gapless.model import Acknowledged, Day, History, Ledger, Observation, Scope, Seen, Target, from_micros
 from gapless.warehouse.ports import Param, Warehouse

@@ -13,7 +13,8 @@ from datetime import date, datetime, timedelta
 from itertools import accumulate
 from operator import add, sub
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.errors import Storm
 from gapless.judge.verdicts import Judgement
 from gapless.model import ASKS_FOR_A_RUN, Action, Gap, Ledger, Plan, Policy, Target, Verdict, uncollected

@@ -13,7 +13,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.judge.verdicts import NOTHING, civil_today
 from gapless.model import IS_A_GAP, Day, Seen, Target, Verdict

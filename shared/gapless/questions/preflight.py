@@ -13,7 +13,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.model import ASKS_FOR_A_RUN, Target, Verdict, days_between
 from gapless.warehouse.statements import expected_keys, quoted

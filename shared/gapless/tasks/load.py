@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.files import RawRows
 from gapless.files.arrow import arrow_parquet, pa, pc
 from gapless.warehouse.ports import Param, Warehouse

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.model import Batch, Claim, Observation, Outcome, Scope, Seen, Target, Wanted
 
 Scalar = bool | int | float | str | date | datetime

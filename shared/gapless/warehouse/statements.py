@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gapless.declare.pipeline import GATE, PLACEHOLDER, Column, Keys, Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Column, Keys, Processor
+from gapless.declare.texts import GATE, PLACEHOLDER
 
 MOST_DATES = 2000  # of one statement that changes a table; BigQuery lets a job touch 4,000 partitions
 

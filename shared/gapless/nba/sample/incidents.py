@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from gapless.declare.pipeline import ENGINE_COLUMNS, Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import ENGINE_COLUMNS, Processor
 from gapless.errors import BadInput
 from gapless.ledger import table
 from gapless.model import Target

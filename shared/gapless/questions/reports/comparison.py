@@ -14,7 +14,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Gap, Seen, Target, Verdict, from_micros

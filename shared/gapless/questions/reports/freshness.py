@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Seen, Verdict, from_micros

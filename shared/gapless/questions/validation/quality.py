@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from gapless.declare.pipeline import Column, Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Column, Processor
 from gapless.model import Target
 from gapless.observe.observer import EPOCH
 from gapless.warehouse.statements import quoted

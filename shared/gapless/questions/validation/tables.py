@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from itertools import accumulate
 
-from gapless.declare.pipeline import Processor, Rule
+from gapless.declare.pipeline import Rule
+from gapless.declare.processor import Processor
 from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Seen, Target, Verdict
 from gapless.questions.classify import EXPECTED, Category, Classifier

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from gapless import ledger
-from gapless.declare.pipeline import Processor
+from gapless.declare.processor import Processor
 from gapless.errors import ClaimLost, GaplessError, Refused
 from gapless.model import Claim, Outcome, Status, Target, Wanted
 from gapless.tasks.cleanup.records import Head

@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from gapless import ledger
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.declare.settings import Settings
 from gapless.errors import CannotObserve, GaplessError, Halted, Refused, TransientFailure
 from gapless.judge.verdicts import civil_today

@@ -19,7 +19,8 @@ from datetime import date, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.errors import Refused, TransientFailure
 from gapless.judge.verdicts import civil_today

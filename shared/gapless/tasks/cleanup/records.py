@@ -9,7 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from gapless import ledger
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.errors import Refused
 from gapless.tasks.cleanup.decision import Lease, Report
 from gapless.tasks.cleanup.outcome import Cleaned

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import date
 
 from gapless import ledger
-from gapless.declare.pipeline import Pipeline, Processor
+from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.warehouse.statements import quoted
 
 BACKUP_DAYS = 30
