@@ -43,7 +43,7 @@ def test_the_daily_call_cleans_and_answers_with_counts_per_table(call: Call, yar
     }  # fmt: skip
     assert table == {
         "table": "shop_mart.standing", "status": "done", "cutoff_date": "2024-02-05", "dates": 4, "rows_old": 12,
-        "rows_deleted": 12, "backup_table": yard.backups()[0],
+        "rows_deleted": 12, "backup_table": yard.shop.backups()[0],
         "rows_before": 24, "oldest_before": "2024-02-01", "newest_before": "2024-02-13",
         "rows_after": 12, "oldest_after": "2024-02-05", "newest_after": "2024-02-13",
     }  # fmt: skip
