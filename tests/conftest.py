@@ -29,7 +29,7 @@ from gapless import ledger
 from gapless.declare.pipeline import Pipeline, build_pipeline, load_pipeline
 from gapless.declare.processor import Processor
 from gapless.declare.settings import read_settings
-from gapless.engine import Engine, Look, Report
+from gapless.engine import ApplyReport, Engine, Look
 from gapless.errors import CannotObserve
 from gapless.files import read
 from gapless.local import warehouse as local
@@ -213,7 +213,9 @@ class Bench:
     def scan(self, first: date | None = None, last: date | None = None, *processors: str, **policy: Any) -> Look:
         return self.engine(**policy).scan(self.scope(first, last, *processors))
 
-    def apply(self, first: date | None = None, last: date | None = None, *processors: str, **policy: Any) -> Report:
+    def apply(
+        self, first: date | None = None, last: date | None = None, *processors: str, **policy: Any
+    ) -> ApplyReport:
         engine = self.engine(**policy)
         return engine.apply(engine.scan(self.scope(first, last, *processors)))
 

@@ -49,10 +49,10 @@ class Gapless:
     clock: Callable[[], datetime] = utcnow
     dispatcher: Dispatcher | None = None
 
-    def engine(self, policy: Policy, patience: float | None = None) -> Engine:
+    def engine(self, policy: Policy, patience: float | None = None, parallel: int = 2) -> Engine:
         """The engine under a policy; switches in the environment hold for every caller.
 
-        With `patience`, a statement that takes more seconds is left to a later call.
+        With `patience`, a statement that takes more seconds is left to a later call. `parallel` batches run at a time.
         """
         policy = replace(
             policy,
@@ -61,18 +61,25 @@ class Gapless:
         )
         phases = {p.name: p.phase for p in self.pipeline.processors.values()}
         book = ledger.SqlLedger(
-            self.warehouse,
-            self.pipeline.ledger,
-            phases,
-            self.clock,
-            policy.lease,
-            ledger.this_process(findable=not self.settings.serverless),
-            policy.outside_lease,
+            warehouse=self.warehouse,
+            dataset=self.pipeline.ledger,
+            phases=phases,
+            clock=self.clock,
+            lease=policy.lease,
+            owner=ledger.this_process(findable=not self.settings.serverless),
+            outside_lease=policy.outside_lease,
         )
         observer = SqlObserver(self.warehouse, self.pipeline)
         workshop = SqlWorkshop(self.warehouse, self.pipeline, patience)
         executor = Executor(
-            self.pipeline, observer, workshop, book, self.bus, self.clock, parallel=2, dispatcher=self.dispatcher
+            pipeline=self.pipeline,
+            observer=observer,
+            workshop=workshop,
+            ledger=book,
+            bus=self.bus,
+            clock=self.clock,
+            parallel=parallel,
+            dispatcher=self.dispatcher,
         )
         return Engine(self.pipeline, observer, executor, policy, self.clock)
 

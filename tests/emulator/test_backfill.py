@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from gapless.errors import TransientFailure
 from gapless.messages import read_completion
-from gapless.model import Status, Target, Verdict
+from gapless.model import Policy, Status, Target, Verdict
 from gapless.tasks.backfill import BackfillReport, backfill, unready
 from tests.conftest import TINY, Shop
 
@@ -158,11 +159,10 @@ def test_no_mode_skips_the_check_that_upstream_is_there(chain: Shop, policy: Map
 def test_a_stopped_backfill_ends_at_a_batch_and_the_next_goes_on(chain: Shop, tmp_path: Path) -> None:
     shop = chain.variant(tmp_path, change={"revenue": {"max_dates_per_run": 2}})  # four batches
     shop.sell(FIRST, LAST)
-    engine = shop.engine()
-    engine.executor.parallel = 1
+    engine = shop.gapless.engine(Policy(), parallel=1)
     asked = iter([False, False])
-    engine.executor.stopped = lambda: next(asked, True)
-    report = backfill(engine, engine.scan(shop.scope(FIRST, LAST)))
+    look = engine.scan(shop.scope(FIRST, LAST))
+    report = backfill(engine, look, stopped=lambda: next(asked, True))
     assert (report.by_hand, [done.phase for done in report.phases]) == (True, [2])
     assert Counter(str(o.status) for o in report.outcomes) == {"complete": 4, "skipped": 4}
     assert shop.staged() == []
@@ -177,13 +177,12 @@ def test_a_stopped_backfill_ends_at_a_batch_and_the_next_goes_on(chain: Shop, tm
 
 def test_a_topic_that_takes_nothing_costs_no_data(chain: Shop) -> None:
     chain.sell(FIRST, LAST)
-    engine = chain.engine()
 
     class Down:
         def publish(self, topic: str, message: Mapping[str, Any]) -> str:
             raise TransientFailure(f"{topic} did not take {message['event_type']}")
 
-    engine.executor.bus = Down()
+    engine = replace(chain.gapless, bus=Down()).engine(Policy())
     report = backfill(engine, engine.scan(chain.scope(FIRST, LAST)))
     assert report.failed == []
     assert "completion of phase 2 was not announced on shop-2: shop-2 did not take backfill_complete" in report.notes

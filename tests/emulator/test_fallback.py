@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from gapless.declare.settings import read_settings
-from gapless.engine import Report
+from gapless.engine import ApplyReport
 from gapless.execute.workshop import SqlWorkshop, staging_table
 from gapless.files import read
 from gapless.local import warehouse as local
@@ -60,7 +60,7 @@ class Evening:
         self.bench.run(f"DELETE FROM `nba_analytics.{UPCG}` WHERE game_date = @day", day=TODAY)
         self.bench.run(f"INSERT INTO `nba_analytics.{UPCG}` SELECT * FROM `nba_orchestration.kept_upcoming`")
 
-    def apply(self) -> Report:
+    def apply(self) -> ApplyReport:
         return self.broken.apply(TODAY, TODAY)
 
     def sources(self, name: str, day: date = TODAY) -> dict[str, int]:
@@ -113,7 +113,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
         local.stop(home)
 
 
-def of(report: Report, name: str) -> Outcome:
+def of(report: ApplyReport, name: str) -> Outcome:
     return next(o for o in report.outcomes if o.target == Target(name, TODAY))
 
 

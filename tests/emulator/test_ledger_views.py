@@ -79,8 +79,8 @@ def test_a_statement_that_is_refused_is_permanent_and_rows_of_bad_values_are_not
 def test_what_a_stopped_run_did_not_come_to_is_no_failure_and_no_attempt(chain: Shop) -> None:
     chain.sell(FIRST, LAST)
     engine = chain.engine()
-    engine.executor.stopped = lambda: True
-    assert engine.apply(engine.scan(chain.scope(FIRST, LAST, "revenue"))).stopped
+    look = engine.scan(chain.scope(FIRST, LAST, "revenue"))
+    assert engine.apply(look, stopped=lambda: True).stopped
     assert not view(chain, "shop_gapless.precompute_failures", "processor_name, run_id")
     assert not view(chain, "shop_gapless.processing_metadata", "processor_name, run_id")
     told_of = view(chain, "shop_gapless.processor_run_history", "data_date, status, skip_reason, failure_category")
@@ -101,8 +101,7 @@ def test_failures_before_a_stopped_run_count_on_with_their_own_error(chain: Shop
     chain.clock.now += timedelta(hours=1)
     failed_at = chain.scan().observation.ledger.history[Target("revenue", BAD)].last_attempt
     engine = chain.engine()
-    engine.executor.stopped = lambda: True
-    engine.apply(engine.scan(chain.scope(FIRST, LAST, "revenue")))
+    engine.apply(engine.scan(chain.scope(FIRST, LAST, "revenue")), stopped=lambda: True)
     history = chain.scan().observation.ledger.history[Target("revenue", BAD)]
     assert (history.attempts, history.failures, history.last_attempt) == (1, 1, failed_at)
     assert history.last_error == "2 of 3 expected keys (66.7 %), below the gate of 90 %"

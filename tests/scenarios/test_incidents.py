@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gapless.cli.present import fix
 from gapless.declare.settings import read_settings
-from gapless.engine import Look, Report
+from gapless.engine import ApplyReport, Look
 from gapless.files import RawRows, read
 from gapless.local import warehouse as local
 from gapless.model import Gap, Status, Target, Verdict
@@ -49,7 +49,7 @@ def roots(look: Look) -> dict[Target, Gap]:
     return {target: gap for target, gap in gaps(look).items() if gap.verdict is not Verdict.BLOCKED}
 
 
-def assert_healed(bench: Season, report: Report) -> None:
+def assert_healed(bench: Season, report: ApplyReport) -> None:
     """Everything landed, is what it was before, and the look afterwards asks for nothing."""
     assert not report.failed
     assert not report.waiting
@@ -59,7 +59,7 @@ def assert_healed(bench: Season, report: Report) -> None:
     assert bench.differences() == []
 
 
-def order_of_work(bench: Bench, report: Report, day: date) -> list[str]:
+def order_of_work(bench: Bench, report: ApplyReport, day: date) -> list[str]:
     """The processors of a date in the order in which a run worked on them."""
     rows = bench.rows(
         "SELECT processor_name FROM `nba_orchestration.backfill_date_outcomes` "

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gapless.declare.pipeline import Pipeline
-from gapless.engine import Engine, Report
+from gapless.engine import ApplyReport, Engine
 from gapless.errors import ClaimLost, GaplessError, TransientFailure
 from gapless.model import Policy, Scope, Target, Verdict, days_between
 from tests.twin import Clock, Row, Rows, Twin, World, declare, fingerprint
@@ -87,7 +87,7 @@ def fresh(pipeline: Pipeline, off_days: frozenset[date] = frozenset(), policy: P
     return twin
 
 
-def apply(engine: Engine, scope: Scope = EVERYTHING) -> Report:
+def apply(engine: Engine, scope: Scope = EVERYTHING) -> ApplyReport:
     return engine.apply(engine.scan(scope))
 
 

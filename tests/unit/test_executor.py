@@ -10,7 +10,7 @@ import pytest
 
 from gapless.declare.processor import Processor
 from gapless.errors import GaplessError, Halted, PlanChanged, TransientFailure
-from gapless.execute.executor import cause, chosen, fault
+from gapless.execute.executor import Orders, cause, chosen, fault
 from gapless.model import Cause, Choice, Policy, Scope, Seen, Status, Target, Verdict, Wanted, days_between
 from tests.twin import Row, Rows, Twin, World, declare
 
@@ -266,9 +266,7 @@ def test_a_preferred_source_that_fails_in_this_run_is_replaced_in_this_run_and_c
 def test_what_a_stopped_run_did_not_come_to_is_skipped_and_can_be_run_at_once() -> None:
     twin = shop()
     look = twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"})))
-    engine = twin.engine()
-    engine.executor.stopped = lambda: True
-    report = engine.apply(look)
+    report = twin.engine().apply(look, stopped=lambda: True)
     assert {(o.status, o.cause) for o in report.outcomes} == {(Status.SKIPPED, None)}
     again = twin.engine().apply(twin.engine().scan(EVERYTHING))
     assert again.after
@@ -476,7 +474,7 @@ def test_progress_is_told_wave_by_wave_with_the_targets_done() -> None:
 def test_the_executor_alone_takes_targets_of_several_processors_under_one_claim() -> None:
     twin = shop({**SHOP, "margin": {**SHOP["revenue"]}})
     wanted = [Wanted(Target(name, DAY), 0, "missing") for name in ("revenue", "margin")]
-    outcomes, measured, claim = twin.engine().executor.run(wanted, 0, "twin", "run", DAYS[-1])
+    outcomes, measured, claim = twin.engine().executor.run(wanted, 0, Orders("run", "twin"), DAYS[-1])
     assert claim.number == 1
     assert {o.target for o in outcomes} == set(measured) == {w.target for w in wanted}
     assert {a.number for a in twin.world.attempts} == {1}

@@ -11,7 +11,7 @@ from rich.console import Console
 from gapless.cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
 from gapless.cli.present import report_as_json, show_held, show_look, show_report
 from gapless.cli.progress import steps
-from gapless.engine import Engine, Look, Report
+from gapless.engine import ApplyReport, Engine, Look
 from gapless.model import Policy
 
 
@@ -43,7 +43,7 @@ def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> Non
     sys.exit(0 if after.judgement.complete and not report.failed else 1)
 
 
-def apply_with_progress(engine: Engine, look: Look, checksum: str = "", *, quiet: bool = False) -> Report:
+def apply_with_progress(engine: Engine, look: Look, checksum: str = "", *, quiet: bool = False) -> ApplyReport:
     """Apply a plan under a progress bar."""
     with steps("repairing", look.plan.reach, quiet=quiet) as step:
         return engine.apply(look, checksum, step)

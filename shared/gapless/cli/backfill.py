@@ -60,8 +60,7 @@ def command(
     _refuse_the_future(gapless, options["end_date"])
     skipped = frozenset({"preflight"} if skip_preflight else ())
     policy = Policy(force=force, lift_gate=skip_validation, lift_storm=lift_storm, skipped=skipped)
-    engine = gapless.engine(policy)
-    engine.executor.parallel = max_concurrent
+    engine = gapless.engine(policy, parallel=max_concurrent)
     begin = time.monotonic()
     look = engine.scan(chosen.scope)
     nothing_known(gapless, look)
@@ -190,9 +189,9 @@ def _refuse(preflight: Preflight, chosen: Chosen, result: dict[str, Any]) -> Non
 
 def _run(engine: Engine, look: Look, stop_on_failure: bool, chosen: Chosen) -> BackfillReport:
     quiet = chosen.as_json
-    with steps("backfill", look.plan.reach, quiet=quiet, lines=True) as step, _stoppable(engine):
+    with steps("backfill", look.plan.reach, quiet=quiet, lines=True) as step, _stoppable() as stopped:
         said = (lambda _done: None) if quiet else _tell_phase(chosen)
-        return backfill(engine, look, stop_on_failure=stop_on_failure, progress=step, told=said)
+        return backfill(engine, look, stop_on_failure=stop_on_failure, progress=step, told=said, stopped=stopped)
 
 
 def _tell_phase(chosen: Chosen) -> Callable[[PhaseDone], None]:
@@ -210,8 +209,8 @@ def _tell_phase(chosen: Chosen) -> Callable[[PhaseDone], None]:
 
 
 @contextmanager
-def _stoppable(engine: Engine) -> Iterator[None]:
-    """Let the first Ctrl-C end the run at the next batch; a second one ends it at once."""
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C end the run at the next batch; a second one ends it at once. Gives what to ask."""
     stop = False
 
     def on_interrupt(_signal: int, _frame: object) -> None:
@@ -221,14 +220,16 @@ def _stoppable(engine: Engine) -> Iterator[None]:
         stop = True
         click.echo("\nstopping when the batches at work are done; Ctrl-C again stops at once", err=True)
 
-    engine.executor.stopped = lambda: stop
+    def stopped() -> bool:
+        return stop
+
     try:
         before = signal.signal(signal.SIGINT, on_interrupt)
     except ValueError:  # not in the main thread: nobody can press anything
-        yield
+        yield stopped
         return
     try:
-        yield
+        yield stopped
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gapless.declare.pipeline import Pipeline
-from gapless.engine import Look, Report
+from gapless.engine import ApplyReport, Look
 from gapless.model import ASKS_FOR_A_RUN, Gap, Plan, Policy, Target, Verdict
 from gapless.questions.acknowledgements import Standing, in_look
 
@@ -214,7 +214,7 @@ def look_as_json(
     }
 
 
-def report_as_json(pipeline: Pipeline, report: Report, place: str = "") -> dict[str, Any]:
+def report_as_json(pipeline: Pipeline, report: ApplyReport, place: str = "") -> dict[str, Any]:
     return {
         "run_id": report.run_id,
         "outcomes": dict(Counter(str(outcome.status) for outcome in report.outcomes)),
@@ -472,7 +472,7 @@ def _by_processor(wave: Sequence[Any]) -> Mapping[str, list[Any]]:
     return found
 
 
-def show_report(console: Console, report: Report) -> None:
+def show_report(console: Console, report: ApplyReport) -> None:
     """What an apply did."""
     done = Counter(outcome.status for outcome in report.outcomes)
     what = ", ".join(f"{n:,} {s}" for s, n in done.items()) or "nothing was run"

@@ -17,7 +17,7 @@ from gapless.cli.present import gap_as_json, plan_as_json, reason, report_as_jso
 from gapless.cli.progress import steps
 from gapless.cli.sheets import Sheet, show
 from gapless.declare.pipeline import Pipeline
-from gapless.engine import Engine, Report
+from gapless.engine import ApplyReport, Engine
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today
 from gapless.model import Gap, Policy, Seen, Target, Verdict
@@ -92,7 +92,7 @@ def _days(gapless: Gapless, dates: Sequence[date | str]) -> list[date]:
     return days
 
 
-def _run(engine: Engine, case: Case, *, quiet: bool) -> Report:
+def _run(engine: Engine, case: Case, *, quiet: bool) -> ApplyReport:
     with steps("repairing", case.look.plan.reach, quiet=quiet) as step:
         return engine.apply(case.look, progress=step, look_again=False)
 
@@ -124,7 +124,7 @@ class _Told:
         elif fine and self._whole(case) and not force:
             click.echo(f"Rebuild it nevertheless with: gapless repair{self.chosen} --force{self.place}")
 
-    def end(self, before: Case, report: Report, after: Case) -> None:
+    def end(self, before: Case, report: ApplyReport, after: Case) -> None:
         """What was done, before and after."""
         if self.as_json:
             print_json(self._json(before, report, after) | {"dry_run": False})
@@ -168,7 +168,7 @@ class _Told:
             return f"{days}: nothing to repair; " + ", ".join(f"{verdict} {n}" for verdict, n in others.items())
         return f"{days}: nothing to repair; nothing took place, and nothing is there."
 
-    def _sheet(self, before: Case, report: Report | None, after: Case | None) -> Sheet:
+    def _sheet(self, before: Case, report: ApplyReport | None, after: Case | None) -> Sheet:
         """The targets of the dates, with what was seen of them before and after; of many dates, what is not fine."""
         many = len(before.dates) > 1
         columns = (*(("date",) if many else ()), "processor", *(("before", "after") if after else ("verdict",)))
@@ -242,7 +242,7 @@ class _Told:
                 return f"waits for {blocker}, which is not among --processors: gapless repair --date {day}{self.place}"
         return ""
 
-    def _json(self, before: Case, report: Report | None, after: Case | None) -> dict[str, Any]:
+    def _json(self, before: Case, report: ApplyReport | None, after: Case | None) -> dict[str, Any]:
         last = after or before
         facts: dict[str, Any] = {
             "dates": list(before.dates),

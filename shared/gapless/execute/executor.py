@@ -76,6 +76,17 @@ def chosen(processor: Processor, seen: Seen, historical: bool) -> Choice | None:
     return Choice(seen.preferred, lacks, reason)
 
 
+@dataclass(frozen=True)
+class Orders:
+    """What a call asks of all its waves."""
+
+    run_id: str
+    generation: str  # of the ledger that numbers the claims
+    lifted: frozenset[str] = frozenset()  # the safety rules that do not hold, as they are written on outcomes
+    announces: bool = True  # completions of every wave; without it the caller announces what it likes
+    stopped: Callable[[], bool] = lambda: False  # asked before each batch: a person may have had enough
+
+
 @dataclass
 class Executor:
     """Runs waves through the ports."""
@@ -88,8 +99,6 @@ class Executor:
     clock: Callable[[], datetime]
     parallel: int = 1
     dispatcher: Dispatcher | None = None
-    announces: bool = True  # completions of every wave; without it the caller announces what it likes
-    stopped: Callable[[], bool] = lambda: False  # asked before each batch: a person may have had enough
     notes: list[str] = field(default_factory=list)  # what went wrong without hurting the data
     running: dict[Target, str] = field(default_factory=dict)  # what a later call has to pick up
     skipped: set[Target] = field(default_factory=set)  # what was not begun because a person stopped the run
@@ -98,10 +107,8 @@ class Executor:
         self,
         wanted: Sequence[Wanted],
         newest: int,
-        generation: str,
-        run_id: str,
+        orders: Orders,
         today: date,
-        lifted: frozenset[str] = frozenset(),
         progress: Callable[[Batch], None] = lambda _batch: None,
     ) -> tuple[list[Outcome], Mapping[Target, Seen], Claim]:
         """Work on targets that are ready; returns the outcomes, the tables as measured, and the claim.
@@ -110,14 +117,14 @@ class Executor:
         begun when a person stopped the run are `skipped`. `progress` is told of every batch that was made, or was not.
         """
         started = self.clock()
-        claim = self.ledger.claim(wanted, newest, generation, run_id)
+        claim = self.ledger.claim(wanted, newest, orders.generation, orders.run_id)
         if not claim.wanted:
             return [], {}, claim
-        batches = self._batches(claim.wanted, claim.number, generation)
+        batches = self._batches(claim.wanted, claim.number, orders.generation)
         errors: dict[Target, Problem] = {}
 
         def make(batch: Batch) -> None:
-            if self.stopped():
+            if orders.stopped():
                 raise Stopped("stopped before it was begun")
             try:
                 self.workshop.stage(batch, today)
@@ -126,16 +133,16 @@ class Executor:
 
         try:
             staged = self._each(batches, make, errors)
-            self._publish(staged, errors, run_id, lifted, today)
+            self._publish(staged, errors, orders, today)
         finally:
             left = [b for b in batches if Target(b.processor, b.days[0]) not in self.running]
             self._each(left, self.workshop.discard, {})
         ended = [w for w in claim.wanted if w.target not in self.running]
-        return *self._settle(ended, claim.number, errors, run_id, started, lifted, today), claim
+        return *self._settle(ended, claim.number, errors, orders, started, today), claim
 
-    def begun(self, number: int, processor: str, generation: str) -> dict[Target, str]:
+    def begun(self, number: int, processor: str, orders: Orders) -> dict[Target, str]:
         """The open targets of a claim whose statements were begun under an id, so that somebody will pick them up."""
-        batches = self._batches(self.ledger.open_targets(number, processor), number, generation)
+        batches = self._batches(self.ledger.open_targets(number, processor), number, orders.generation)
         return {
             Target(processor, day): "another call is at work on it"
             for batch in batches
@@ -144,7 +151,7 @@ class Executor:
         }
 
     def pick_up(
-        self, number: int, processor: str, generation: str, run_id: str, today: date
+        self, number: int, processor: str, orders: Orders, today: date
     ) -> tuple[list[Outcome], Mapping[Target, Seen]]:
         """Finish a claim whose statements outlived the call that began them; what still runs is left running.
 
@@ -156,7 +163,7 @@ class Executor:
         errors: dict[Target, Problem] = {}
         made: list[Batch] = []
         days: set[date] = set()
-        for batch in self._batches(wanted, number, generation):
+        for batch in self._batches(wanted, number, orders.generation):
             state = self.workshop.state(batch)
             if state == "running":
                 self.running.update({Target(processor, day): "its statement is still running" for day in batch.days})
@@ -169,15 +176,14 @@ class Executor:
                     problem = Problem(state, Cause.PROCESSING_ERROR)
                     errors.update({Target(processor, day): problem for day in batch.days})
         chosen = [w for w in wanted if w.target.day in days]
-        self._publish(made, errors, run_id, frozenset(), today)
-        return self._settle(chosen, number, errors, run_id, started, frozenset(), today)
+        self._publish(made, errors, orders, today)
+        return self._settle(chosen, number, errors, orders, started, today)
 
     def _publish(
         self,
         staged: Sequence[Batch],
         errors: dict[Target, Problem],
-        run_id: str,
-        lifted: frozenset[str],
+        orders: Orders,
         today: date,
     ) -> None:
         """Audit what was staged, and publish the dates that pass; why the others do not goes to `errors`."""
@@ -187,21 +193,24 @@ class Executor:
             processor = self.pipeline.processors[batch.processor]
             for day in batch.days:
                 target = Target(batch.processor, day)
-                problem = fault(processor, audits[target], gate="gate" not in lifted)
+                problem = fault(processor, audits[target], gate="gate" not in orders.lifted)
                 if problem:
                     errors[target] = Problem(problem, cause(processor, audits[target]))
                 else:
                     passing.setdefault(batch, []).append(day)
-        self._each(list(passing), lambda b: self.workshop.publish(b, passing[b], run_id, self.clock()), errors)
+
+        def publish(batch: Batch) -> None:
+            self.workshop.publish(batch, passing[batch], orders.run_id, self.clock())
+
+        self._each(list(passing), publish, errors)
 
     def _settle(
         self,
         wanted: Sequence[Wanted],
         number: int,
         errors: Mapping[Target, Problem],
-        run_id: str,
+        orders: Orders,
         started: datetime,
-        lifted: frozenset[str],
         today: date,
     ) -> tuple[list[Outcome], Mapping[Target, Seen]]:
         """Measure what the tables hold now, record it, and announce what is complete."""
@@ -209,39 +218,39 @@ class Executor:
             return [], {}
         measured = self.measure([w.target for w in wanted], today)
         outcomes = [
-            self._outcome(w, measured[w.target], errors.get(w.target), number, started, lifted, today) for w in wanted
+            self._outcome(w, measured[w.target], errors.get(w.target), number, orders, started, today) for w in wanted
         ]
-        self.ledger.record(outcomes, run_id)
-        if self.announces:
-            self._announce(outcomes, measured, run_id)
+        self.ledger.record(outcomes, orders.run_id)
+        if orders.announces:
+            self._announce(outcomes, measured, orders.run_id)
         return outcomes, measured
 
     def start(
-        self, wanted: Sequence[Wanted], newest: int, generation: str, run_id: str, today: date
+        self, wanted: Sequence[Wanted], newest: int, orders: Orders, today: date
     ) -> tuple[dict[Target, str], list[Outcome], Claim]:
         """Ask other services for runs; returns what was taken with its receipt, outcomes of what was not, the claim.
 
         What was taken has no outcome: it is in flight until its data lands or its lease ends, and never counts as done.
         """
         started = self.clock()
-        claim = self.ledger.claim(wanted, newest, generation, run_id, outside=True)
+        claim = self.ledger.claim(wanted, newest, orders.generation, orders.run_id, outside=True)
         errors: dict[Target, Problem] = {}
         receipts: dict[Batch, str] = {}
 
         def ask(batch: Batch) -> None:
             if self.dispatcher is None:
                 raise CannotObserve(f"{batch.processor} is run by another service, and nothing here can ask it")
-            receipts[batch] = self.dispatcher.start(self.pipeline.processors[batch.processor], batch.days, run_id)
+            processor = self.pipeline.processors[batch.processor]
+            receipts[batch] = self.dispatcher.start(processor, batch.days, orders.run_id)
 
-        self._each(self._batches(claim.wanted, claim.number, generation), ask, errors)
+        self._each(self._batches(claim.wanted, claim.number, orders.generation), ask, errors)
         taken = {Target(batch.processor, day): told for batch, told in receipts.items() for day in batch.days}
         left = [w for w in claim.wanted if w.target not in taken]
         measured = self.measure([w.target for w in left], today) if left else {}
         outcomes = [
-            self._outcome(w, measured[w.target], errors[w.target], claim.number, started, frozenset(), today)
-            for w in left
+            self._outcome(w, measured[w.target], errors[w.target], claim.number, orders, started, today) for w in left
         ]
-        self.ledger.record(outcomes, run_id)
+        self.ledger.record(outcomes, orders.run_id)
         return taken, outcomes, claim
 
     def measure(self, targets: Sequence[Target], today: date) -> Mapping[Target, Seen]:
@@ -297,43 +306,51 @@ class Executor:
         seen: Seen,
         known: Problem | None,
         claim: int,
+        orders: Orders,
         started: datetime,
-        lifted: frozenset[str],
         today: date,
     ) -> Outcome:
         """What the table holds now decides; a known problem explains why it is not what was wanted."""
         processor = self.pipeline.processors[wanted.target.processor]
-        problem = fault(processor, seen)
-        if not known and problem and not fault(processor, seen, gate="gate" not in lifted):
-            problem = f"{problem}; published because the gate was lifted"
-            if seen.coverage_pct < LOW_PCT:
-                self.notes.append(f"low completeness: {wanted.target} has {seen.covered} of {seen.expected} keys")
-        error = known.why if known else problem
-        if wanted.target in self.skipped:
-            status = Status.SKIPPED
-        elif not error:
-            status = Status.COMPLETE
-        elif seen.covered and not (seen.suspect or seen.altered or seen.duplicates):
-            status = Status.PARTIAL
-        else:
-            status = Status.FAILED
+        error = known.why if known else self._unmet(wanted.target, processor, seen, orders)
+        status = self._status(wanted.target, seen, error)
+        kind = known.cause if known else cause(processor, seen)
         choice = None if status is Status.SKIPPED else chosen(processor, seen, wanted.target.day < today)
+        fell_back = choice is not None and choice.fallback
         return Outcome(
-            wanted.target,
-            status,
-            seen.expected,
-            seen.covered,
-            claim,
-            wanted.inputs,
-            started,
-            self.clock(),
-            error,
-            seen.source,
-            not (choice and choice.fallback),
-            ",".join(sorted(lifted)),
-            (known.cause if known else cause(processor, seen)) if status in (Status.PARTIAL, Status.FAILED) else None,
-            choice,
+            target=wanted.target,
+            status=status,
+            expected=seen.expected,
+            covered=seen.covered,
+            claim=claim,
+            inputs=wanted.inputs,
+            started_at=started,
+            finished_at=self.clock(),
+            error=error,
+            data_source=seen.source,
+            upstream_available=not fell_back,
+            lifted=",".join(sorted(orders.lifted)),
+            cause=kind if status in (Status.PARTIAL, Status.FAILED) else None,
+            choice=choice,
         )
+
+    def _unmet(self, target: Target, processor: Processor, seen: Seen, orders: Orders) -> str:
+        """Why what the table holds is not what was wanted, where no step has said so; empty when it is."""
+        problem = fault(processor, seen)
+        was_let_through = not fault(processor, seen, gate="gate" not in orders.lifted)
+        if not problem or not was_let_through:
+            return problem
+        if seen.coverage_pct < LOW_PCT:
+            self.notes.append(f"low completeness: {target} has {seen.covered} of {seen.expected} keys")
+        return f"{problem}; published because the gate was lifted"
+
+    def _status(self, target: Target, seen: Seen, error: str) -> Status:
+        if target in self.skipped:
+            return Status.SKIPPED
+        if not error:
+            return Status.COMPLETE
+        is_sound = not (seen.suspect or seen.altered or seen.duplicates)
+        return Status.PARTIAL if seen.covered and is_sound else Status.FAILED
 
     def _announce(self, outcomes: Sequence[Outcome], measured: Mapping[Target, Seen], run_id: str) -> None:
         """One message per processor. A topic that does not take it costs time, not data: the next scan looks anyway."""

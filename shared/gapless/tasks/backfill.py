@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gapless.declare.pipeline import Pipeline
-from gapless.engine import Engine, Look, Report
+from gapless.engine import ApplyReport, Engine, Look
 from gapless.errors import GaplessError
 from gapless.messages import range_completion
 from gapless.model import IS_A_GAP, Gap, Outcome, Status, Target, Verdict, days_between
@@ -25,7 +25,7 @@ class PhaseDone:
     """One phase of a backfill: what was run, and what the tables hold afterwards."""
 
     phase: int
-    report: Report
+    report: ApplyReport
     complete: int  # targets of the phase that are complete now
     open: tuple[Gap, ...]  # those that are not; with them their dates, and what builds on these, stop
     announced: tuple[str, ...]  # topics that took the phase's completion
@@ -68,8 +68,10 @@ def backfill(
     stop_on_failure: bool = False,
     progress: Progress = lambda _text, _done: None,
     told: Callable[[PhaseDone], None] = lambda _done: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> BackfillReport:
     """Run what a look plans, phase by phase; `told` hears of each when the tables have been looked at after it.
+    `stopped` is asked before every batch.
 
     A phase that is not complete for a date stops that date and what depends on it, for the next phase is planned from
     what is there; with `stop_on_failure` it stops everything. Each phase is announced once, as a range.
@@ -77,16 +79,17 @@ def backfill(
     report = BackfillReport(uuid.uuid4().hex[:12], after=look)
     if not look.plan.waves:
         return report
-    engine.executor.announces = False
     for phase in phases_of(engine.pipeline, look):
         members = frozenset(p.name for p in engine.pipeline.processors.values() if p.phase == phase)
         part = Look(look.observation, look.judgement, look.plan.of(members), look.at)
         if part.plan.waves:
-            done = engine.apply(part, progress=_named(progress, phase), run_id=report.run_id)
+            done = engine.apply(
+                part, progress=_named(progress, phase), run_id=report.run_id, announces=False, stopped=stopped
+            )
             assert done.after is not None
             look = report.after = done.after
         else:
-            done = Report(report.run_id)
+            done = ApplyReport(report.run_id)
         announced = announce(engine, phase, done)
         gaps = tuple(gap for gap in look.judgement.gaps if gap.target.processor in members)
         report.phases.append(PhaseDone(phase, done, _complete(look, members), gaps, announced))
@@ -104,7 +107,7 @@ def _named(progress: Progress, phase: int) -> Progress:
     return lambda text, done: progress(f"phase {phase}, {text}" if text else "", done)
 
 
-def announce(engine: Engine, phase: int, report: Report) -> tuple[str, ...]:
+def announce(engine: Engine, phase: int, report: ApplyReport) -> tuple[str, ...]:
     """Publish one message per topic for all dates that the phase completed; returns the topics that took it.
 
     A topic that does not take it costs time, not data, and is in the report's notes: the next scan looks anyway.
