@@ -32,6 +32,7 @@ from gapless.declare.settings import read_settings
 from gapless.engine import ApplyReport, Engine, Look
 from gapless.errors import CannotObserve
 from gapless.files import read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Policy, Scope, Target, days_between
 from gapless.nba.sample.model import SampleSeason
@@ -466,7 +467,7 @@ def build_season(home: Path) -> None:
     gapless = connect(read_settings({}, home=home))
     try:
         gapless.create()
-        for raw in read(home / "files", gapless.pipeline, utcnow().date()).rows:
+        for raw in read(home / "files", gapless.pipeline, declared_kinds(gapless.pipeline), utcnow().date()).rows:
             load(gapless.warehouse, gapless.pipeline, raw, gapless.clock())
         engine = gapless.engine(Policy())
         report = engine.apply(engine.scan(gapless.everything()))

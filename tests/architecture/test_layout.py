@@ -84,6 +84,40 @@ def test_the_environment_is_read_in_one_place_only() -> None:
     assert readers - at_home == {"declare/settings.py"}
 
 
+# Words of the shipped pipeline's subject, each alone or as a part of a name.
+GAME = (
+    "basketball|bookmaker|box|boxscore|game|league|matchup|nba|odds|opponent|player|playoff|points|prop|rebound|roster|"
+    "schedule|score|season|shot|team|tipoff|tricode"
+)
+
+
+def words_of_the_game(text: str) -> list[str]:
+    return re.findall(rf"(?<![a-z])(?:{GAME})s?(?![a-z])", text.lower())
+
+
+def test_words_of_the_game_are_found_wherever_they_stand() -> None:
+    assert words_of_the_game("_NBA game_dates: the Team's boxscores") == ["nba", "game", "team", "boxscores"]
+    assert words_of_the_game("a proposal of teamwork, properly boxed") == []
+
+
+def test_the_general_reader_of_files_knows_nothing_of_the_shipped_pipelines_files() -> None:
+    """They are kinds that the pipeline file names, and a string is all that leads to them."""
+    reader = sorted((ROOT / "shared" / "gapless" / "files").rglob("*.py"))
+    assert reader
+    for path in reader:
+        assert not [name for name in imported(path) if name.startswith("gapless.nba")], path
+        assert words_of_the_game(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_only_a_load_brings_in_the_files_of_the_pipeline() -> None:
+    program = (
+        "import sys; import gapless.cli.main, gapless.files.kinds\n"
+        "print(sorted(m for m in sys.modules if m.startswith('gapless.nba.files')))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 # ------------------------------------------------------------------------------------------------ the pipeline
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gapless.model import Target, Verdict
-from tests.conftest import Result, Season, plain
+from tests.conftest import TINY, Result, Season, Shop, plain
 
 pa = pytest.importorskip("pyarrow")
 pc = pytest.importorskip("pyarrow.compute")
@@ -125,3 +125,15 @@ def test_a_path_that_does_not_exist_is_refused(
     result = gapless("load", tmp_path / name, "--home", built_season.home)
     assert (result.code, result.out) == (2, "")
     assert "does not exist" in result.err
+
+
+def test_a_pipeline_that_declares_no_kinds_of_files_says_so_and_what_to_do_instead(
+    shop: Shop, gapless: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAPLESS_PIPELINE", str(TINY / "pipeline.yaml"))
+    (tmp_path / "till.csv").write_text("order,day,branch,cents\na1,2024-02-04,south,100\n", encoding="utf-8")
+    result = gapless("load", tmp_path / "till.csv", "--home", shop.home)
+    assert (result.code, result.out) == (2, "")
+    told = " ".join(plain(result.err).split())
+    assert "the pipeline 'shop' declares no kinds of files that can be loaded; fill its sources by other means" in told
+    assert "layout" not in told

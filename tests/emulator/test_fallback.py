@@ -21,6 +21,7 @@ from gapless.declare.settings import read_settings
 from gapless.engine import ApplyReport
 from gapless.execute.workshop import SqlWorkshop, staging_table
 from gapless.files import read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Batch, Outcome, Status, Target, Verdict
 from gapless.nba.sample.season import write_season
@@ -89,7 +90,10 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
         bench.gapless.create()
         with tempfile.TemporaryDirectory() as folder:
             write_season(Path(folder), season=SEASON)
-            files = {raw.processor: raw for raw in read(Path(folder), bench.pipeline, date(2024, 1, 1)).rows}
+            files = {
+                raw.processor: raw
+                for raw in read(Path(folder), bench.pipeline, declared_kinds(bench.pipeline), date(2024, 1, 1)).rows
+            }
 
         def put(name: str, rows: Any) -> None:
             load(bench.gapless.warehouse, bench.pipeline, cut(files[name], rows), bench.gapless.clock())

@@ -17,6 +17,7 @@ import pytest
 
 from gapless.declare.settings import read_settings
 from gapless.files import RawRows, read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Target, Verdict
 from gapless.nba.sample.season import write_season
@@ -77,7 +78,10 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         bench.gapless.create()
         with tempfile.TemporaryDirectory() as folder:
             write_season(Path(folder), season=SEASON)
-            files = {raw.processor: raw for raw in read(Path(folder), bench.pipeline, date(2024, 1, 1)).rows}
+            files = {
+                raw.processor: raw
+                for raw in read(Path(folder), bench.pipeline, declared_kinds(bench.pipeline), date(2024, 1, 1)).rows
+            }
         life = Life(bench, {}, {}, {}, {}, {}, {})
 
         def put(name: str, rows: Any) -> None:

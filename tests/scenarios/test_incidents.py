@@ -16,6 +16,7 @@ from gapless.cli.present import fix
 from gapless.declare.settings import read_settings
 from gapless.engine import ApplyReport, Look
 from gapless.files import RawRows, read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Gap, Status, Target, Verdict
 from gapless.nba.sample.incidents import by_name
@@ -324,7 +325,7 @@ def test_the_partial_backfill_on_the_real_results_of_its_dates(real_data: Path, 
         with tempfile.TemporaryDirectory() as folder:
             for name in ("player_box_2022-23.parquet", "schedule.parquet"):
                 (Path(folder) / name).symlink_to((real_data / name).resolve())
-            files = read(Path(folder), bench.pipeline, date(2025, 12, 1)).rows
+            files = read(Path(folder), bench.pipeline, declared_kinds(bench.pipeline), date(2025, 12, 1)).rows
         for raw in between(files, date(2022, 12, 28), second):
             load(bench.gapless.warehouse, bench.pipeline, raw, utcnow())
         chain = ("PGS", "TDGS", "TOGS", "TDZA", "PSZA", "PCF")

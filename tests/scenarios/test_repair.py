@@ -17,6 +17,7 @@ import pytest
 
 from gapless.declare.settings import read_settings
 from gapless.files import RawRows, read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Target, days_between
 from gapless.nba.sample.incidents import by_name
@@ -174,7 +175,7 @@ def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with tempfile.TemporaryDirectory() as folder:
             for name in ("player_box_2021-22.parquet", "player_box_2022-23.parquet", "schedule.parquet"):
                 (Path(folder) / name).symlink_to((real_data / name).resolve())
-            files = list(read(Path(folder), bench.pipeline, date(2025, 12, 1)).rows)
+            files = list(read(Path(folder), bench.pipeline, declared_kinds(bench.pipeline), date(2025, 12, 1)).rows)
         for slice_ in SLICES:
             for raw in between(files, *slice_):
                 load(bench.gapless.warehouse, bench.pipeline, raw, utcnow())

@@ -25,6 +25,7 @@ from gapless import ledger
 from gapless.declare.pipeline import Rule
 from gapless.declare.settings import read_settings
 from gapless.files import RawRows, read
+from gapless.files.kinds import declared_kinds
 from gapless.local import warehouse as local
 from gapless.model import Target, days_between
 from gapless.nba.sample.incidents import by_name
@@ -338,7 +339,7 @@ def test_the_real_december_of_2021_with_its_eleven_postponed_games(real_data: Pa
         with tempfile.TemporaryDirectory() as folder:
             for name in ("player_box_2021-22.parquet", "schedule.parquet"):
                 (Path(folder) / name).symlink_to((real_data / name).resolve())
-            files = list(read(Path(folder), bench.pipeline, date(2025, 12, 1)).rows)
+            files = list(read(Path(folder), bench.pipeline, declared_kinds(bench.pipeline), date(2025, 12, 1)).rows)
         for raw in files:  # of the schedule the rest of the season too, where the games were made up for
             until = last if raw.processor == "boxscores" else date(2022, 6, 30)
             load(bench.gapless.warehouse, bench.pipeline, between(raw, begin, until), utcnow())

@@ -255,9 +255,10 @@ def test_the_shipped_example_is_what_the_validation_of_january_2026_lists() -> N
 def played_days(pipeline: Pipeline, folder: Path) -> dict[int, list[tuple[date, bool]]]:
     """Per season's first year: the days with games, and whether they belong to the play-offs."""
     from gapless.files import read
+    from gapless.files.kinds import declared_kinds
 
     found: dict[int, set[tuple[date, bool]]] = {}
-    for raw in read(folder, pipeline, date(2026, 1, 1)).rows:
+    for raw in read(folder, pipeline, declared_kinds(pipeline), date(2026, 1, 1)).rows:
         if raw.processor == "schedule":
             for row in raw.rows.select(["season_year", "game_date", "is_playoffs"]).to_pylist():
                 found.setdefault(row["season_year"], set()).add((row["game_date"], row["is_playoffs"]))

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gapless.declare.pipeline import load_pipeline
 from gapless.errors import RejectedFile
 from gapless.files import Intake, RawRows, read
+from gapless.files.kinds import declared_kinds
 
 Row = dict[str, Any]
 TODAY = date(2024, 6, 30)
@@ -166,7 +167,7 @@ def as_csv(path: Path, rows: Sequence[Mapping[str, Any]], **options: Any) -> Pat
 
 
 def take(path: Path, today: date = TODAY) -> Intake:
-    return read(path, PIPELINE, today)
+    return read(path, PIPELINE, declared_kinds(PIPELINE), today)
 
 
 def rows_of(intake: Intake, processor: str) -> RawRows:

@@ -12,6 +12,7 @@ import pytest
 
 from gapless.declare.pipeline import load_pipeline
 from gapless.files import Intake, RawRows, read
+from gapless.files.kinds import declared_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GAPLESS_DATA", ROOT.parent / "shared" / "data" / "nba"))
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 def taken() -> tuple[Intake, float]:
     pipeline = load_pipeline()
     started = time.process_time()
-    return read(DATA, pipeline, date(2026, 1, 1)), time.process_time() - started
+    return read(DATA, pipeline, declared_kinds(pipeline), date(2026, 1, 1)), time.process_time() - started
 
 
 @pytest.fixture(scope="module")

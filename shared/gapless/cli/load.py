@@ -11,6 +11,7 @@ from gapless.cli.options import open_gapless, print_json, where
 from gapless.cli.progress import steps
 from gapless.errors import GaplessError
 from gapless.files import Intake, read
+from gapless.files.kinds import declared_kinds
 from gapless.judge.verdicts import civil_today
 from gapless.messages import completion
 from gapless.tasks.load import Loaded, load
@@ -48,7 +49,8 @@ def command(path: Path, as_json: bool, project: str | None, home: Path | None, n
 
 def load_path(gapless: Gapless, path: Path, *, quiet: bool = False) -> tuple[Intake, list[Loaded]]:
     """Read, check and write what a path holds; raises `RejectedFile` before anything is written."""
-    intake = read(path, gapless.pipeline, civil_today(gapless.pipeline, gapless.clock()))
+    pipeline = gapless.pipeline
+    intake = read(path, pipeline, declared_kinds(pipeline), civil_today(pipeline, gapless.clock()))
     gapless.create()
     loaded: list[Loaded] = []
     with steps("loading", len(intake.rows), quiet=quiet) as step:

@@ -29,8 +29,8 @@ COMMIT_FILE = "gapless/_commit.txt"
 HEADER = '"""Written by `python -m gapless.deploy.bundle` from gapless/functions/functions.yaml'
 # Not needed by any function: the command line, the loader, the generated season, and what runs on a laptop only.
 AT_HOME = (
-    "gapless/__main__.py", "gapless/cli", "gapless/deploy", "gapless/files", "gapless/local", "gapless/nba/sample",
-    "gapless/stack", "gapless/tasks/load.py",
+    "gapless/__main__.py", "gapless/cli", "gapless/deploy", "gapless/files", "gapless/local", "gapless/nba/files",
+    "gapless/nba/sample", "gapless/stack", "gapless/tasks/load.py",
 )  # fmt: skip
 # Imports of these that no function reaches: the embedded warehouse is started only where neither project nor emulator
 # is named.

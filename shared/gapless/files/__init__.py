@@ -1,24 +1,24 @@
 """Data files into rows of the raw tables: read, judged completely, and either handed over or rejected.
 
-Nothing is written here. A file is recognised by its columns; every cell is checked; rows are checked against their
-game; files that are read together are checked against each other. Whatever is wrong is said at once, with file, row,
-column and value. What is left out on purpose is counted in the notes: preseason and all-star games, markets other
-than points, lines on games postponed that day or without player or line, games to come whose teams are not decided.
+Nothing is written here. A file is recognised by its columns; every cell is checked; files that are read together are
+checked against each other. Whatever is wrong is said at once, with file, row, column and value. What is left out on
+purpose is counted in the notes. Which files there are, and what makes their rows right, the pipeline's kinds know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from gapless.errors import RejectedFile
-from gapless.files import boxscores, props, schedule, shots
-from gapless.files.arrow import Array, Table, flat, pa, pc
-from gapless.files.contract import Pipeline, Processor, conform
-from gapless.files.layouts import Match, UnknownLayout, recognise
-from gapless.files.opening import DATA_NAMES, Opened, open_file
+from gapless.files.arrow import Table, flat, pa, pc
+from gapless.files.contract import Pipeline, conform
+from gapless.files.kinds import Kind, Notes
+from gapless.files.layouts import UnknownLayout, recognise
+from gapless.files.opening import DATA_NAMES, open_file
 from gapless.files.problems import refuse, reject
 from gapless.files.sheet import Sheet
 
@@ -52,48 +52,48 @@ class Intake:
     notes: tuple[str, ...] = ()
 
 
-Parse = Callable[[Sheet, Processor, date], tuple[Table, list[str]]]
-_PARSE: Mapping[str, Parse] = {
-    "boxscores": boxscores.parse,
-    "schedule": schedule.parse,
-    "shots": shots.parse,
-    "prop_lines": props.parse,
-}
+class _Part(NamedTuple):
+    """One file as its kind has read it."""
+
+    kind: Kind
+    sheet: Sheet
+    table: Table
 
 
-def read(path: Path, pipeline: Pipeline, today: date) -> Intake:
+class _Settled(NamedTuple):
+    """All files of one kind as one."""
+
+    kind: Kind
+    table: Table
+
+
+def read(path: Path, pipeline: Pipeline, kinds: Sequence[Kind], today: date) -> Intake:
     """Read a parquet or CSV file, or every known one in a folder; raises `RejectedFile` with all that is wrong."""
     files, skipped = _find(path)
-    sheets: list[Sheet] = []
-    parsed: dict[str, list[Table]] = {}
-    notes: list[str] = []
+    parts: list[_Part] = []
+    notes: Notes = []
     rejected: list[str] = []
     for file in files:
         # One bad file does not hide another: all are judged before any is refused.
         try:
-            opened, match = _recognised(file)
-            sheet = _loaded(opened, match, len(sheets))
-            name = match.layout.processor
-            table, left_out = _PARSE[name](sheet, pipeline.processor(name), today)
-            sheets.append(sheet)
-            refuse([sheet.problems])
+            part, left_out = _read_file(file, len(parts), pipeline, kinds, today)
         except UnknownLayout as error:
             if file == path:
                 raise
             skipped.append(Skipped(file.name, str(error).removeprefix(f"{file.name}: ")))
-            continue
         except RejectedFile as error:
             rejected.append(str(error))
-            continue
-        parsed.setdefault(name, []).append(table)
-        notes += left_out
+        else:
+            parts.append(part)
+            notes += left_out
     if rejected:
         raise RejectedFile("\n".join(rejected))
-    rows, more = _settled(parsed, sheets, pipeline)
-    notes += more
-    if not rows:
+    settled, replaced = _settle(parts, kinds)
+    notes += replaced
+    if not settled:
         passed = [f"{each.file}: {each.reason}" for each in skipped]
         reject(path.name, "; ".join(["holds nothing to load", *notes, *passed]))
+    rows = _raw_rows(settled, parts, pipeline)
     return Intake(rows, tuple(skipped), tuple(notes))
 
 
@@ -118,53 +118,52 @@ def _find(path: Path) -> tuple[list[Path], list[Skipped]]:
     return files, skipped
 
 
-def _recognised(path: Path) -> tuple[Opened, Match]:
-    opened = open_file(path)
-    return opened, recognise(opened.name, opened.columns)
-
-
-def _loaded(opened: Opened, match: Match, number: int) -> Sheet:
+def _read_file(file: Path, number: int, pipeline: Pipeline, kinds: Sequence[Kind], today: date) -> tuple[_Part, Notes]:
+    """One file, recognised and checked cell by cell; raises `RejectedFile` with its problems."""
+    opened = open_file(file)
+    layouts = [layout for kind in kinds for layout in kind.layouts]
+    lookalikes = [lookalike for kind in kinds for lookalike in kind.lookalikes]
+    match = recognise(opened.name, opened.columns, layouts, lookalikes)
     raw = opened.load(sorted(match.spelled.values()))
     if not raw.num_rows:
         reject(opened.name, "has a header and no rows; download or export it again")
-    return Sheet.of(number, opened.name, match, raw)
+    sheet = Sheet.of(number, opened.name, match, raw)
+    kind = next(kind for kind in kinds if match.layout in kind.layouts)
+    table, notes = kind.parse(sheet, pipeline.processor(kind.processor), today)
+    refuse([sheet.problems])
+    return _Part(kind, sheet, table), notes
 
 
-def _settled(
-    parsed: Mapping[str, Sequence[Table]], sheets: Sequence[Sheet], pipeline: Pipeline
-) -> tuple[tuple[RawRows, ...], list[str]]:
-    """The files of each kind as one, checked against each other."""
-    notes: list[str] = []
-    tables = {name: pa.concat_tables(parts) for name, parts in parsed.items()}
-    tables = {name: table for name, table in tables.items() if table.num_rows}
-    if "boxscores" in tables:
-        tables["boxscores"] = boxscores.settle(tables["boxscores"], sheets)
-    if "schedule" in tables:
-        tables["schedule"] = schedule.settle(tables["schedule"], sheets)
-    if "shots" in tables:
-        tables["shots"] = shots.settle(tables["shots"], sheets)
-    if "prop_lines" in tables:
-        tables["prop_lines"], notes = props.settle(tables["prop_lines"])
+def _settle(parts: Sequence[_Part], kinds: Sequence[Kind]) -> tuple[list[_Settled], Notes]:
+    """The files of each kind as one, checked against each other; raises `RejectedFile` with what contradicts."""
+    sheets = [part.sheet for part in parts]
+    settled: list[_Settled] = []
+    notes: Notes = []
+    for kind in kinds:
+        tables = [part.table for part in parts if part.kind is kind]
+        if not any(table.num_rows for table in tables):
+            continue
+        table, replaced = kind.settle(pa.concat_tables(tables), sheets)
+        settled.append(_Settled(kind, table))
+        notes += replaced
     refuse(sheet.problems for sheet in sheets)
+    return settled, notes
 
-    def source(*processors: str) -> str:
-        return ", ".join(sheet.file for sheet in sheets if sheet.match.layout.processor in processors)
 
-    def finished(name: str, origin: str, parts: Iterable[Mapping[str, Array]]) -> RawRows:
-        declared = pipeline.processor(name)
-        columns = [pa.table(dict(part)) for part in parts]
-        merged = pa.concat_tables(columns, promote_options="default")
-        rows = conform(name, declared, {column: flat(merged[column]) for column in merged.column_names}, origin)
-        dates = pc.unique(rows[declared.date_column]).to_pylist()
-        return RawRows(name, rows, origin, tuple(sorted(dates)))
+def _raw_rows(settled: Sequence[_Settled], parts: Sequence[_Part], pipeline: Pipeline) -> tuple[RawRows, ...]:
+    """The rows of every raw table that the files fill; several kinds may fill the same."""
+    made: dict[str, list[Table]] = {}
+    for kind, table in settled:
+        for name, rows in kind.rows.items():
+            made.setdefault(name, []).append(pa.table(dict(rows(table))))
+    return tuple(_conformed(name, tables, parts, pipeline) for name, tables in made.items())
 
-    games = [boxscores.as_schedule(tables["boxscores"])] if "boxscores" in tables else []
-    games += [schedule.as_schedule(tables["schedule"])] if "schedule" in tables else []
-    results = [finished("schedule", source("schedule", "boxscores"), games)] if games else []
-    if "boxscores" in tables:
-        results.append(finished("boxscores", source("boxscores"), [boxscores.as_boxscores(tables["boxscores"])]))
-    if "shots" in tables:
-        results.append(finished("shots", source("shots"), [shots.as_shots(tables["shots"])]))
-    if "prop_lines" in tables:
-        results.append(finished("prop_lines", source("prop_lines"), [props.as_prop_lines(tables["prop_lines"])]))
-    return tuple(results), notes
+
+def _conformed(name: str, tables: Sequence[Table], parts: Sequence[_Part], pipeline: Pipeline) -> RawRows:
+    declared = pipeline.processor(name)
+    source = ", ".join(part.sheet.file for part in parts if name in part.kind.rows)
+    merged = pa.concat_tables(tables, promote_options="default")
+    columns = {column: flat(merged[column]) for column in merged.column_names}
+    rows = conform(name, declared, columns, source)
+    dates = pc.unique(rows[declared.date_column]).to_pylist()
+    return RawRows(name, rows, source, tuple(sorted(dates)))

@@ -5,7 +5,6 @@ Files from the wild write the same number as 12, '12', '12.0' and ' 12', and not
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -51,7 +50,7 @@ def text(column: Array) -> Read:
 
 
 def number_text(column: Array) -> Read:
-    """Text that may also be a number with decimals, such as minutes played."""
+    """Text that may also be a number with decimals, such as a duration."""
     column = _plain(column)
     if pa.types.is_floating(column.type):
         values = _without_nan(column.cast(pa.float64()))
@@ -127,7 +126,7 @@ def day(column: Array) -> Read:
     if pa.types.is_timestamp(kind):
         local = pc.local_timestamp(column) if kind.tz else column
         days = pc.floor_temporal(local, unit="day")
-        # A time of day makes it a moment, and a moment in UTC is often the next day of the game.
+        # A time of day makes it a moment, and a moment in UTC is often the next day of where it was.
         bad = truly(pc.not_equal(days, local))
         return Read(_null_where(days, bad).cast(pa.date32(), safe=False), bad)
     if pa.types.is_string(kind):
@@ -209,22 +208,3 @@ def _nothing(column: Array, to: DataType) -> Read:
 
 def _unreadable(column: Array, to: DataType) -> Read:
     return Read(pa.nulls(len(column), to), pc.is_valid(column))
-
-
-def minutes(word: str) -> str | None:
-    """Minutes played as '34' or '34:12'; None for what is neither or is out of reach."""
-    if clock := re.fullmatch(r"(\d{1,3})(?:\.0+)?:(\d{1,2})(?:\.\d+)?", word):
-        whole_minutes, seconds = int(clock[1]), int(clock[2])
-    elif iso := re.fullmatch(r"PT(\d{1,3})M(\d{1,2})(?:\.\d+)?S", word):
-        whole_minutes, seconds = int(iso[1]), int(iso[2])
-    elif decimal := re.fullmatch(r"\d{1,3}(?:\.\d*)?", word):
-        value = float(decimal[0])
-        if value == math.floor(value):
-            return f"{int(value)}" if value <= LONGEST else None
-        whole_minutes, seconds = divmod(round(value * 60), 60)
-    else:
-        return None
-    return f"{whole_minutes}:{seconds:02d}" if seconds < 60 and whole_minutes < LONGEST else None
-
-
-LONGEST = 100  # minutes; the longest game ever, with six overtimes, had 78

@@ -1,4 +1,4 @@
-"""What the intake needs to know of a declared pipeline, and the check that a finished table keeps it."""
+"""What the reader needs to know of a declared pipeline, and the check that a finished table keeps it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,12 @@ class Processor(Protocol):
 
 
 class Pipeline(Protocol):
-    """The declared tables by name."""
+    """The declared tables by name, and the module with the kinds of files that fill them."""
 
+    @property
+    def name(self) -> str: ...
+    @property
+    def files(self) -> str | None: ...
     def processor(self, name: str, /) -> Processor: ...
 
 
@@ -73,7 +77,7 @@ def range_of(declared: Column) -> str:
 def conform(name: str, declared: Processor, columns: Mapping[str, Array], source: str) -> Table:
     """The columns as the declared table; raises `RejectedFile` where the result breaks the declaration.
 
-    The files were checked cell by cell before; this catches what only shows in sums, such as a team's score.
+    The files were checked cell by cell before; this catches what only shows in what was made of them, such as sums.
     """
     length = len(next(iter(columns.values())))
     arrays, fields = [], []

@@ -1,4 +1,4 @@
-"""The file layouts that the intake knows, recognised by their columns and never by a file's name."""
+"""Layouts of files, and how a file's is found: by its columns, and never by its name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ _LIKELY = 0.6  # with this share of a layout's columns a file was meant to be on
 
 
 class UnknownLayout(RejectedFile):
-    """The columns are those of no file that the intake loads."""
+    """The columns are those of no file that can be loaded."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file: which column holds which field. `a|b` stands for either column."""
+    """Which column holds which field. `a|b` stands for either column."""
 
     name: str
-    processor: str
     needs: Mapping[str, str]
     may: Mapping[str, str] = field(default_factory=dict)
     marks: frozenset[str] = frozenset()  # without any of these it is some other kind of file
@@ -37,140 +36,16 @@ class Layout:
         return 1 - len(self.lacks(columns)) / len(self.needs)
 
 
-_COUNTS = {
-    "points": "pts",
-    "field_goals_made": "fgm",
-    "field_goals_attempted": "fga",
-    "three_pointers_made": "fg3m",
-    "three_pointers_attempted": "fg3a",
-    "free_throws_made": "ftm",
-    "free_throws_attempted": "fta",
-    "offensive_rebounds": "oreb",
-    "defensive_rebounds": "dreb",
-    "rebounds": "reb",
-    "assists": "ast",
-    "steals": "stl",
-    "blocks": "blk",
-    "turnovers": "tov",
-    "personal_fouls": "pf",
-    "plus_minus": "plus_minus",
-}
-COUNTS = tuple(_COUNTS)
-_GAME_LOG = {
-    "season": "season_id|season_year",
-    "nba_game_id": "game_id",
-    "game_date": "game_date",
-    "bdl_player_id": "player_id",
-    "matchup": "matchup",
-    "minutes": "min",
-    **_COUNTS,
-}
+@dataclass(frozen=True)
+class Lookalike:
+    """A file that is taken for one that can be loaded: it has all the one columns and none of the others."""
 
-LAYOUTS = (
-    Layout(
-        "player box scores",
-        "boxscores",
-        {
-            "season": "season",
-            "nba_game_id": "game_id",
-            "game_date": "game_date",
-            "bdl_player_id": "player_id",
-            "player_full_name": "player_name",
-            "team": "team",
-            "opponent": "opponent",
-            "home": "home",
-            "minutes": "minutes",
-            **_COUNTS,
-        },
-        may={"kind": "season_type"},
-        marks=frozenset({"player_id", "player_name"}),
-    ),
-    Layout(
-        "nba_api LeagueGameLog (players)",
-        "boxscores",
-        {**_GAME_LOG, "player_full_name": "player_name", "team": "team_abbreviation"},
-        marks=frozenset({"player_id", "player_name"}),
-    ),
-    Layout(
-        "nba_api PlayerGameLog",
-        "boxscores",
-        _GAME_LOG,
-        may={"player_full_name": "player_name"},
-        marks=frozenset({"player_id"}),
-        # A league log that lost a column must not pass as a player's own log.
-        never=frozenset({"team_abbreviation", "team_id", "team_name"}),
-    ),
-    Layout(
-        "schedule",
-        "schedule",
-        {
-            "season": "season",
-            "nba_game_id": "game_id",
-            "game_date": "game_date",
-            "home": "home",
-            "away": "away",
-            "home_team_score": "home_pts",
-            "away_team_score": "away_pts",
-            "status_text": "status",
-        },
-        may={"kind": "stage", "original_date": "original_date", "tipoff_utc": "scheduled_tipoff_utc"},
-        marks=frozenset({"status", "home_pts", "away_pts"}),
-    ),
-    Layout(
-        "schedule snapshot",
-        "schedule",
-        {
-            "season": "season_year",
-            "nba_game_id": "game_id",
-            "game_date": "game_date",
-            "home": "home",
-            "away": "away",
-            "status": "game_status",
-            "status_text": "game_status_text",
-        },
-        may={"tipoff_utc": "tipoff_utc", "home_team_score": "home_pts", "away_team_score": "away_pts"},
-        marks=frozenset({"game_status", "game_status_text"}),
-    ),
-    Layout(
-        "shots",
-        "shots",
-        {
-            "nba_game_id": "game_id",
-            "game_date": "game_date",
-            "bdl_player_id": "player_id",
-            "period": "period",
-            "seconds_left": "secs_left",
-            "is_made": "made",
-            "is_three": "three",
-            "basic_zone": "basic_zone",
-            "distance_ft": "distance_ft",
-        },
-        may={"season": "season"},
-        marks=frozenset({"secs_left", "basic_zone", "made"}),
-    ),
-    Layout(
-        "player prop lines",
-        "prop_lines",
-        {
-            "game_date": "game_date",
-            "home": "home",
-            "away": "away",
-            "player_name": "player_name",
-            "market": "market",
-            "bookmaker": "bookmaker",
-            "points_line": "line",
-            "over_price": "over_odds",
-            "under_price": "under_odds",
-        },
-        may={
-            "nba_game_id": "nba_game_id",
-            "postponed": "postponed_that_day",
-            "player_id": "player_id",
-            "snapshot": "snapshot",
-        },
-        marks=frozenset({"market", "bookmaker"}),
-    ),
-)
+    has: frozenset[str]
+    has_none_of: frozenset[str]
+    sentence: str  # goes on after the file's name
+
+    def fits(self, columns: frozenset[str]) -> bool:
+        return self.has <= columns and not self.has_none_of & columns
 
 
 @dataclass(frozen=True)
@@ -182,46 +57,50 @@ class Match:
     spelled: Mapping[str, str]  # column in lower case -> as the file spells it
 
 
-def recognise(file: str, header: Sequence[str]) -> Match:
+def recognise(
+    file: str, header: Sequence[str], layouts: Sequence[Layout], lookalikes: Sequence[Lookalike] = ()
+) -> Match:
     """Find the layout of a header; raises `UnknownLayout`, or `RejectedFile` naming what a known one lacks."""
     lowered: dict[str, list[str]] = {}
     for column in header:
         lowered.setdefault(column.strip().lower(), []).append(column)
-    columns = frozenset(lowered)
-    layout = _layout(file, columns)
+    layout = _layout(file, frozenset(lowered), layouts, lookalikes)
     chosen: dict[str, str] = {}
     for name, choice in {**layout.may, **layout.needs}.items():
-        there = [column for column in choice.split("|") if column in columns]
+        there = [column for column in choice.split("|") if column in lowered]
         if there:
             chosen[name] = there[0]
     for column in chosen.values():
-        if len(lowered[column]) > 1:
-            reject(file, f"has the column {column} {len(lowered[column])} times; keep the right one")
-    return Match(layout, chosen, {column: lowered[column][0] for column in chosen.values()})
+        times = len(lowered[column])
+        if times > 1:
+            reject(file, f"has the column {column} {times} times; keep the right one")
+    spelled = {column: lowered[column][0] for column in chosen.values()}
+    return Match(layout, chosen, spelled)
 
 
-def _layout(file: str, columns: frozenset[str]) -> Layout:
-    fitting = [layout for layout in LAYOUTS if layout.fits(columns)]
+def _layout(file: str, columns: frozenset[str], layouts: Sequence[Layout], lookalikes: Sequence[Lookalike]) -> Layout:
+    fitting = [layout for layout in layouts if layout.fits(columns)]
     complete = [layout for layout in fitting if not layout.lacks(columns)]
     if complete:
         return max(complete, key=lambda layout: len(layout.needs))
-    if {"matchup", "pts"} <= columns and not {"player_id", "player_name"} & columns:
-        raise UnknownLayout(
-            f"{file}: is a game log of teams, which has no players; fetch LeagueGameLog with "
-            "player_or_team_abbreviation='P'"
-        )
-    nearest = max(fitting or LAYOUTS, key=lambda layout: layout.share(columns))
-    if fitting and nearest.share(columns) >= _LIKELY:
-        plural = "s" if len(nearest.lacks(columns)) > 1 else ""
-        reject(
-            file,
-            f"looks like {nearest.name} and lacks the column{plural} {_listed(nearest, columns)}; add what is missing",
-        )
-    nearest = max(LAYOUTS, key=lambda layout: layout.share(columns))
+    for lookalike in lookalikes:
+        if lookalike.fits(columns):
+            raise UnknownLayout(f"{file}: {lookalike.sentence}")
+    if fitting:
+        meant = _nearest(fitting, columns)
+        if meant.share(columns) >= _LIKELY:
+            plural = "s" if len(meant.lacks(columns)) > 1 else ""
+            lacks = f"lacks the column{plural} {_listed(meant, columns)}"
+            reject(file, f"looks like {meant.name} and {lacks}; add what is missing")
+    nearest = _nearest(layouts, columns)
     raise UnknownLayout(
         f"{file}: has a layout that is not known; the nearest is {nearest.name}, "
         f"and for that it lacks {_listed(nearest, columns)}"
     )
+
+
+def _nearest(layouts: Sequence[Layout], columns: frozenset[str]) -> Layout:
+    return max(layouts, key=lambda layout: layout.share(columns))
 
 
 def _listed(layout: Layout, columns: frozenset[str]) -> str:

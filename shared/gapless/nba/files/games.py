@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gapless.files import cells
 from gapless.files.arrow import Array, all_of, any_of, holds_any, over_distinct, pa, pc, truly
 from gapless.files.contract import Column
+from gapless.files.kinds import Notes
 from gapless.files.sheet import Sheet
 
 FIRST_GAME = date(1946, 11, 1)  # the league's first; anything earlier is a typing error
@@ -86,7 +87,7 @@ def analytics_ids(days: Array, away: Array, home: Array) -> Array:
     return pc.binary_join_element_wise(written, away, home, "_")
 
 
-def without_exhibitions(sheet: Sheet) -> tuple[Sheet, list[str]]:
+def without_exhibitions(sheet: Sheet) -> tuple[Sheet, Notes]:
     """The rows of real games, with a note on how many preseason and all-star rows were left out."""
     words = cells.text(sheet.raw("nba_game_id")).values
     kinds = over_distinct(words, lambda word: (game_id_of(word) or "0000")[2], pa.string())

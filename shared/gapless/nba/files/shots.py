@@ -8,13 +8,33 @@ from datetime import date
 from gapless.files import cells
 from gapless.files.arrow import Array, ChunkedArray, Table, flat, pa, pc
 from gapless.files.contract import Processor
-from gapless.files.games import read_games, without_exhibitions
+from gapless.files.kinds import Kind, Notes
+from gapless.files.layouts import Layout
 from gapless.files.sheet import Sheet
+from gapless.nba.files.games import read_games, without_exhibitions
 
+_LAYOUTS = (
+    Layout(
+        "shots",
+        {
+            "nba_game_id": "game_id",
+            "game_date": "game_date",
+            "bdl_player_id": "player_id",
+            "period": "period",
+            "seconds_left": "secs_left",
+            "is_made": "made",
+            "is_three": "three",
+            "basic_zone": "basic_zone",
+            "distance_ft": "distance_ft",
+        },
+        may={"season": "season"},
+        marks=frozenset({"secs_left", "basic_zone", "made"}),
+    ),
+)
 _CONTENT = ("bdl_player_id", "period", "seconds_left", "is_made", "is_three", "basic_zone", "distance_ft")
 
 
-def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[str]]:
+def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes]:
     """The shots of one file, checked one by one, with notes on what was left out."""
     sheet, notes = without_exhibitions(sheet)
     game = read_games(sheet, None, today, f"is after today ({today}), and a shot is of a played game; correct the date")
@@ -35,14 +55,16 @@ def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[s
     return pa.table(shots), notes
 
 
-def settle(shots: Table, sheets: Sequence[Sheet]) -> Table:
+def _settle(shots: Table, sheets: Sequence[Sheet]) -> tuple[Table, Notes]:
     """Every game once over all files and on one date; what contradicts is blamed in its sheet."""
     seen = shots.group_by("nba_game_id").aggregate([("game_date", "count_distinct"), ("sheet", "count_distinct")])
     torn = seen.filter(pc.greater(seen["game_date_count_distinct"], 1))
     for game in torn["nba_game_id"].to_pylist():
         _blame_dates(shots.filter(pc.equal(shots["nba_game_id"], game)), sheets)
     shared = seen.filter(pc.greater(seen["sheet_count_distinct"], 1))
-    return _without_copies(shots, shared["nba_game_id"], sheets) if shared.num_rows and not torn.num_rows else shots
+    if torn.num_rows or not shared.num_rows:
+        return shots, []
+    return _without_copies(shots, shared["nba_game_id"], sheets), []
 
 
 def _blame_dates(rows: Table, sheets: Sequence[Sheet]) -> None:
@@ -85,7 +107,7 @@ def _without_copies(shots: Table, games: ChunkedArray, sheets: Sequence[Sheet]) 
     return shots.filter(pc.invert(pc.is_in(where, value_set=pa.array(sorted(copies), pa.string()))))
 
 
-def as_shots(shots: Table) -> dict[str, Array]:
+def _as_shots(shots: Table) -> dict[str, Array]:
     """The columns of the shot table: by period, seconds left downwards, player, and then whatever else differs."""
     ordered = shots.sort_by(
         [
@@ -105,3 +127,12 @@ def as_shots(shots: Table) -> dict[str, Array]:
         **{name: flat(ordered[name]) for name in ("nba_game_id", "game_date", *_CONTENT)},
         "shot_number": numbers,
     }
+
+
+KIND = Kind(
+    processor="shots",
+    layouts=_LAYOUTS,
+    parse=_parse,
+    settle=_settle,
+    rows={"shots": _as_shots},
+)

@@ -9,7 +9,11 @@ from typing import Any
 from gapless.files import cells
 from gapless.files.arrow import Array, Table, all_of, any_of, flat, pa, pc, repeated, truly
 from gapless.files.contract import Processor
-from gapless.files.games import (
+from gapless.files.kinds import Kind, Notes
+from gapless.files.layouts import Layout
+from gapless.files.merge import one_row_per_key
+from gapless.files.sheet import Sheet
+from gapless.nba.files.games import (
     FIRST_GAME,
     PLAYOFFS,
     REGULAR,
@@ -18,22 +22,51 @@ from gapless.files.games import (
     read_team,
     without_exhibitions,
 )
-from gapless.files.merge import one_row_per_key
-from gapless.files.sheet import Sheet
 
-AHEAD = timedelta(days=500)  # nobody publishes a schedule more than a season ahead; later is a typing error
+_LAYOUTS = (
+    Layout(
+        "schedule",
+        {
+            "season": "season",
+            "nba_game_id": "game_id",
+            "game_date": "game_date",
+            "home": "home",
+            "away": "away",
+            "home_team_score": "home_pts",
+            "away_team_score": "away_pts",
+            "status_text": "status",
+        },
+        may={"kind": "stage", "original_date": "original_date", "tipoff_utc": "scheduled_tipoff_utc"},
+        marks=frozenset({"status", "home_pts", "away_pts"}),
+    ),
+    Layout(
+        "schedule snapshot",
+        {
+            "season": "season_year",
+            "nba_game_id": "game_id",
+            "game_date": "game_date",
+            "home": "home",
+            "away": "away",
+            "status": "game_status",
+            "status_text": "game_status_text",
+        },
+        may={"tipoff_utc": "tipoff_utc", "home_team_score": "home_pts", "away_team_score": "away_pts"},
+        marks=frozenset({"game_status", "game_status_text"}),
+    ),
+)
+_AHEAD = timedelta(days=500)  # nobody publishes a schedule more than a season ahead; later is a typing error
 _SCHEDULED, _FINAL = 1, 3
 _NOBODY = pa.array(["TBD", "tbd", "TBA"])
 
 
-def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[str]]:
+def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes]:
     """The games of one file, checked one by one, with notes on what was left out."""
     columns = declared.columns
     sheet, notes = without_exhibitions(sheet)
     sheet, undecided = _with_teams(sheet)
     status = _status(sheet, declared)
-    too_late = f"is more than {AHEAD.days} days after today ({today}); correct the year"
-    game = read_games(sheet, columns.get("season_year"), today + AHEAD, too_late)
+    too_late = f"is more than {_AHEAD.days} days after today ({today}); correct the year"
+    game = read_games(sheet, columns.get("season_year"), today + _AHEAD, too_late)
     played = pc.equal(status, _FINAL)
     sheet.blame(
         all_of(played, pc.greater(game.game_date, pa.scalar(today))),
@@ -43,7 +76,7 @@ def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[s
     home, away = read_team(sheet, "home"), read_team(sheet, "away")
     sheet.blame(pc.equal(home, away), "away", "is the home team too; correct one of them")
     original = (
-        read_day(sheet, "original_date", today + AHEAD, too_late, required=False)
+        read_day(sheet, "original_date", today + _AHEAD, too_late, required=False)
         if sheet.has("original_date")
         else pa.nulls(len(home), pa.date32())
     )
@@ -72,13 +105,13 @@ def _tipoff(sheet: Sheet, today: date, too_late: str) -> Array:
     if not sheet.has("tipoff_utc"):
         return pa.nulls(sheet.table.num_rows, pa.timestamp("us", "UTC"))
     tipoff = sheet.read("tipoff_utc", cells.moment, "a time such as 2023-10-24T23:30:00Z")
-    first, last = (datetime.combine(day, time(), UTC) for day in (FIRST_GAME, today + AHEAD))
+    first, last = (datetime.combine(day, time(), UTC) for day in (FIRST_GAME, today + _AHEAD))
     sheet.blame(pc.less(tipoff, pa.scalar(first)), "tipoff_utc", "is before the league's first game; correct the year")
     sheet.blame(pc.greater(tipoff, pa.scalar(last)), "tipoff_utc", too_late)
     return tipoff
 
 
-def _with_teams(sheet: Sheet) -> tuple[Sheet, list[str]]:
+def _with_teams(sheet: Sheet) -> tuple[Sheet, Notes]:
     """Leave out the games to come whose teams are not decided yet; they have no id to be kept under."""
     unknown = [
         any_of(pc.is_null(words), pc.is_in(words, value_set=_NOBODY))
@@ -112,7 +145,7 @@ def _score(sheet: Sheet, field: str, declared: Processor) -> Array:
     return sheet.read(field, cells.whole, "a whole number", declared=declared.columns.get(field))
 
 
-def settle(games: Table, sheets: Sequence[Sheet]) -> Table:
+def _settle(games: Table, sheets: Sequence[Sheet]) -> tuple[Table, Notes]:
     """One row per game over all files; what contradicts is blamed in its sheet."""
     games = one_row_per_key(games, ("nba_game_id",), sheets, _name)
     twins = repeated(*(flat(games[column]) for column in ("game_date", "away", "home")))
@@ -120,14 +153,14 @@ def settle(games: Table, sheets: Sequence[Sheet]) -> Table:
         sheet = sheets[row["sheet"]]
         told = f"is one of two games {row['away']} at {row['home']} on {row['game_date']}; remove one"
         sheet.problems.add(row["row"], sheet.spelled("nba_game_id"), row["nba_game_id"], told)
-    return games
+    return games, []
 
 
 def _name(row: Mapping[str, Any]) -> str:
     return f"game {row['nba_game_id']}"
 
 
-def as_schedule(games: Table) -> dict[str, Array]:
+def _as_schedule(games: Table) -> dict[str, Array]:
     """The columns of the schedule table: every game on its date, and moved ones on their first date too."""
     columns = {name: flat(games[name]) for name in games.column_names}
     ids = columns["nba_game_id"]  # the league keeps it when a game is moved, so it ties the two dates together
@@ -163,3 +196,12 @@ def _rows(columns: Mapping[str, Array], ids: Array, days: Array, tipoff: Array) 
         "is_all_star": pa.repeat(pa.scalar(False), len(ids)),
         "tipoff_utc": tipoff,
     }
+
+
+KIND = Kind(
+    processor="schedule",
+    layouts=_LAYOUTS,
+    parse=_parse,
+    settle=_settle,
+    rows={"schedule": _as_schedule},
+)

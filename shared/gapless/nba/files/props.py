@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from gapless.files import cells
 from gapless.files.arrow import Array, Table, all_of, any_of, flat, pa, pc, truly
 from gapless.files.contract import Processor
-from gapless.files.games import A_GAME_ID, analytics_ids, game_id_of, lookups, read_day, read_team
+from gapless.files.kinds import Kind, Notes
+from gapless.files.layouts import Layout
 from gapless.files.sheet import Sheet
+from gapless.nba.files.games import A_GAME_ID, analytics_ids, game_id_of, lookups, read_day, read_team
 
-MARKET = "player_points"
+_LAYOUTS = (
+    Layout(
+        "player prop lines",
+        {
+            "game_date": "game_date",
+            "home": "home",
+            "away": "away",
+            "player_name": "player_name",
+            "market": "market",
+            "bookmaker": "bookmaker",
+            "points_line": "line",
+            "over_price": "over_odds",
+            "under_price": "under_odds",
+        },
+        may={
+            "nba_game_id": "nba_game_id",
+            "postponed": "postponed_that_day",
+            "player_id": "player_id",
+            "snapshot": "snapshot",
+        },
+        marks=frozenset({"market", "bookmaker"}),
+    ),
+)
+_MARKET = "player_points"
 _AHEAD = timedelta(days=60)  # lines are quoted days ahead; later is a typing error
 _KEY = ("game_id", "player_lookup", "bookmaker", "points_line")
 
 
-def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[str]]:
+def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes]:
     """The points lines of one file, checked one by one, with notes on what was left out."""
     sheet, notes = _left_out(sheet)
     columns = declared.columns
@@ -58,13 +84,13 @@ def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[s
     return pa.table(quotes), notes
 
 
-def _left_out(sheet: Sheet) -> tuple[Sheet, list[str]]:
+def _left_out(sheet: Sheet) -> tuple[Sheet, Notes]:
     """The rows to load: points only, not of a game postponed that day, and with a player and a line."""
     notes = []
     market = sheet.read("market", cells.text, "a market's name", required=True)
-    if count := pc.sum(pc.not_equal(market, MARKET)).as_py():
-        notes.append(f"{sheet.file}: {count:,} rows of other markets than {MARKET} left out")
-    sheet = sheet.keep(pc.equal(market, MARKET))
+    if count := pc.sum(pc.not_equal(market, _MARKET)).as_py():
+        notes.append(f"{sheet.file}: {count:,} rows of other markets than {_MARKET} left out")
+    sheet = sheet.keep(pc.equal(market, _MARKET))
     if sheet.has("postponed"):
         postponed = truly(sheet.read("postponed", cells.flag, "true or false"))
         if count := pc.sum(postponed).as_py():
@@ -79,7 +105,7 @@ def _left_out(sheet: Sheet) -> tuple[Sheet, list[str]]:
     return sheet, notes
 
 
-def settle(quotes: Table) -> tuple[Table, list[str]]:
+def _settle(quotes: Table, _sheets: Sequence[Sheet]) -> tuple[Table, Notes]:
     """One quote per key over all files: the latest snapshot, then the smallest over price, then whatever differs."""
     ordered = quotes.sort_by(
         [
@@ -95,6 +121,15 @@ def settle(quotes: Table) -> tuple[Table, list[str]]:
     return ordered.take(first), notes
 
 
-def as_prop_lines(quotes: Table) -> dict[str, Array]:
+def _as_prop_lines(quotes: Table) -> dict[str, Array]:
     """The columns of the prop line table."""
     return {name: flat(quotes[name]) for name in quotes.column_names if name != "snapshot"}
+
+
+KIND = Kind(
+    processor="prop_lines",
+    layouts=_LAYOUTS,
+    parse=_parse,
+    settle=_settle,
+    rows={"prop_lines": _as_prop_lines},
+)

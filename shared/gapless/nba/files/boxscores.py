@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,11 @@ from typing import Any
 from gapless.files import cells
 from gapless.files.arrow import Array, Table, any_of, flat, pa, pc, repeated
 from gapless.files.contract import Processor
-from gapless.files.games import (
+from gapless.files.kinds import Kind, Notes
+from gapless.files.layouts import Layout, Lookalike
+from gapless.files.merge import one_row_per_key
+from gapless.files.sheet import Sheet
+from gapless.nba.files.games import (
     PLAYOFFS,
     REGULAR,
     analytics_ids,
@@ -20,16 +25,80 @@ from gapless.files.games import (
     read_team,
     without_exhibitions,
 )
-from gapless.files.layouts import COUNTS
-from gapless.files.merge import one_row_per_key
-from gapless.files.sheet import Sheet
 
 _SIDES = pa.struct([("team", pa.string()), ("opponent", pa.string()), ("home", pa.bool_())])
 _SHOTS = ("field_goals", "three_pointers", "free_throws")
+_COUNTS = {
+    "points": "pts",
+    "field_goals_made": "fgm",
+    "field_goals_attempted": "fga",
+    "three_pointers_made": "fg3m",
+    "three_pointers_attempted": "fg3a",
+    "free_throws_made": "ftm",
+    "free_throws_attempted": "fta",
+    "offensive_rebounds": "oreb",
+    "defensive_rebounds": "dreb",
+    "rebounds": "reb",
+    "assists": "ast",
+    "steals": "stl",
+    "blocks": "blk",
+    "turnovers": "tov",
+    "personal_fouls": "pf",
+    "plus_minus": "plus_minus",
+}
+_GAME_LOG = {
+    "season": "season_id|season_year",
+    "nba_game_id": "game_id",
+    "game_date": "game_date",
+    "bdl_player_id": "player_id",
+    "matchup": "matchup",
+    "minutes": "min",
+    **_COUNTS,
+}
+
+_LAYOUTS = (
+    Layout(
+        "player box scores",
+        {
+            "season": "season",
+            "nba_game_id": "game_id",
+            "game_date": "game_date",
+            "bdl_player_id": "player_id",
+            "player_full_name": "player_name",
+            "team": "team",
+            "opponent": "opponent",
+            "home": "home",
+            "minutes": "minutes",
+            **_COUNTS,
+        },
+        may={"kind": "season_type"},
+        marks=frozenset({"player_id", "player_name"}),
+    ),
+    Layout(
+        "nba_api LeagueGameLog (players)",
+        {**_GAME_LOG, "player_full_name": "player_name", "team": "team_abbreviation"},
+        marks=frozenset({"player_id", "player_name"}),
+    ),
+    Layout(
+        "nba_api PlayerGameLog",
+        _GAME_LOG,
+        may={"player_full_name": "player_name"},
+        marks=frozenset({"player_id"}),
+        # A league log that lost a column must not pass as a player's own log.
+        never=frozenset({"team_abbreviation", "team_id", "team_name"}),
+    ),
+)
+# The same source's log of teams has the same statistics.
+_TEAM_LOG = Lookalike(
+    has=frozenset({"matchup", "pts"}),
+    has_none_of=frozenset({"player_id", "player_name"}),
+    sentence="is a game log of teams, which has no players; fetch LeagueGameLog with player_or_team_abbreviation='P'",
+)
+_LONGEST = 100  # minutes; the longest game ever, with six overtimes, had 78
 _KEY = ("nba_game_id", "bdl_player_id")
 
 
-def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[str]]:
+def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes]:
     """The rows of one file, checked one by one, with notes on what was left out."""
     sheet, notes = without_exhibitions(sheet)
     columns = declared.columns
@@ -42,7 +111,7 @@ def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[s
     players = sheet.read("bdl_player_id", cells.whole, "a player id", required=True)
     sheet.blame(pc.less_equal(players, 0), "bdl_player_id", "is not a player id; correct it")
     team, opponent, home = _sides(sheet)
-    counts = {name: sheet.read(name, cells.whole, "a whole number", declared=columns.get(name)) for name in COUNTS}
+    counts = {name: sheet.read(name, cells.whole, "a whole number", declared=columns.get(name)) for name in _COUNTS}
     for kind in _SHOTS:
         made, attempted = counts[f"{kind}_made"], counts[f"{kind}_attempted"]
         sheet.blame(pc.greater(made, attempted), f"{kind}_made", _more_than(sheet, f"{kind}_attempted", attempted))
@@ -59,9 +128,9 @@ def parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, list[s
         "away_team": pc.if_else(home, opponent, team),
         "minutes": sheet.words(
             "minutes",
-            cells.minutes,
+            _minutes,
             pa.string(),
-            f"minutes from 0 to {cells.LONGEST}, as 34 or 34:12",
+            f"minutes from 0 to {_LONGEST}, as 34 or 34:12",
             required=False,
             spelling=cells.number_text,
         ),
@@ -109,13 +178,29 @@ def _matchup(word: str) -> Mapping[str, Any] | None:
     return {"team": match[1], "opponent": match[3], "home": match[2] != "@"}
 
 
-def settle(lines: Table, sheets: Sequence[Sheet]) -> Table:
+def _minutes(word: str) -> str | None:
+    """Minutes played as '34' or '34:12'; None for what is neither or is out of reach."""
+    if clock := re.fullmatch(r"(\d{1,3})(?:\.0+)?:(\d{1,2})(?:\.\d+)?", word):
+        whole_minutes, seconds = int(clock[1]), int(clock[2])
+    elif iso := re.fullmatch(r"PT(\d{1,3})M(\d{1,2})(?:\.\d+)?S", word):
+        whole_minutes, seconds = int(iso[1]), int(iso[2])
+    elif decimal := re.fullmatch(r"\d{1,3}(?:\.\d*)?", word):
+        value = float(decimal[0])
+        if value == math.floor(value):
+            return f"{int(value)}" if value <= _LONGEST else None
+        whole_minutes, seconds = divmod(round(value * 60), 60)
+    else:
+        return None
+    return f"{whole_minutes}:{seconds:02d}" if seconds < 60 and whole_minutes < _LONGEST else None
+
+
+def _settle(lines: Table, sheets: Sequence[Sheet]) -> tuple[Table, Notes]:
     """One row per player and game over all files, in whole games; what contradicts is blamed in its sheet."""
     lines = one_row_per_key(
         lines, _KEY, sheets, lambda row: f"player {row['bdl_player_id']} in game {row['nba_game_id']}"
     )
     _check_games(lines, sheets)
-    return lines
+    return lines, []
 
 
 def _check_games(lines: Table, sheets: Sequence[Sheet]) -> None:
@@ -190,11 +275,12 @@ def _explain(rows: Sequence[Mapping[str, Any]], sheets: Sequence[Sheet]) -> None
         )
 
 
-def as_boxscores(lines: Table) -> dict[str, Array]:
+def _as_boxscores(lines: Table) -> dict[str, Array]:
     """The columns of the box score table."""
     columns = {name: flat(lines[name]) for name in lines.column_names}
+    as_read = (*_KEY, "game_date", "season_year", "player_full_name", "minutes", *_COUNTS)
     return {
-        **{name: columns[name] for name in (*_KEY, "game_date", "season_year", "player_full_name", "minutes", *COUNTS)},
+        **{name: columns[name] for name in as_read},
         "game_id": analytics_ids(columns["game_date"], columns["away_team"], columns["home_team"]),
         "is_playoffs": pc.equal(columns["kind"], PLAYOFFS),
         "game_status": pa.repeat(pa.scalar("Final"), lines.num_rows),
@@ -220,7 +306,7 @@ def _lookups(columns: Mapping[str, Array]) -> Array:
     return pc.if_else(namesakes, pc.binary_join_element_wise(keys, ids.cast(pa.string()), "_"), keys)
 
 
-def as_schedule(lines: Table) -> dict[str, Array]:
+def _as_schedule(lines: Table) -> dict[str, Array]:
     """The finished games that the box scores imply, with the sums of the players' points as scores."""
     at_home = pc.equal(lines["team"], lines["home_team"])
     scored = lines.select(["nba_game_id", "game_date", "season_year", "kind", "home_team", "away_team"])
@@ -246,3 +332,13 @@ def as_schedule(lines: Table) -> dict[str, Array]:
         "is_playoffs": pc.equal(kind, PLAYOFFS),
         "is_all_star": pa.repeat(pa.scalar(False), len(day)),
     }
+
+
+KIND = Kind(
+    processor="boxscores",
+    layouts=_LAYOUTS,
+    parse=_parse,
+    settle=_settle,
+    rows={"schedule": _as_schedule, "boxscores": _as_boxscores},
+    lookalikes=(_TEAM_LOG,),
+)
