@@ -27,8 +27,9 @@ from gapless.model import Policy, Scope
 from gapless.nba.sample.season import write_season
 from gapless.observe.observer import ancestors, statement
 from gapless.tasks.advance import advance, answer
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import built, quoted
+from gapless.warehouse.staging import built
 from gapless.wiring import Gapless, connect, utcnow
 
 BUDGETS = {

@@ -33,7 +33,7 @@ from gapless.functions.run_processor import run_processor
 from gapless.local import warehouse as local
 from gapless.messages import RUN_TOPIC
 from gapless.model import Policy
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 from gapless.wiring import Gapless, InProcessBus, connect
 
 FIRST = date(2023, 3, 1)

@@ -14,7 +14,7 @@ from gapless.judge.verdicts import civil_today
 from gapless.model import Policy, Scope
 from gapless.questions.preflight import check, sources, statement
 from gapless.questions.validation import validate
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 from gapless.wiring import Gapless
 
 BUDGET_S = 5.0  # each, over everything that is loaded

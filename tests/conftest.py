@@ -38,8 +38,9 @@ from gapless.model import Policy, Scope, Target, days_between
 from gapless.nba.sample.model import SampleSeason
 from gapless.nba.sample.season import write_season
 from gapless.tasks.load import load
+from gapless.warehouse.fingerprints import version_of
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import quoted, version_of
 from gapless.wiring import Gapless, InProcessBus, connect, utcnow
 
 # Speed belongs in the benchmark: a busy machine is no failure.

@@ -17,7 +17,7 @@ from gapless.judge.verdicts import civil_today
 from gapless.model import Policy, Scope
 from gapless.observe.observer import SqlObserver
 from gapless.warehouse.ports import Bus, Dispatcher, Warehouse
-from gapless.warehouse.statements import create_table
+from gapless.warehouse.tables import create_table
 
 
 def utcnow() -> datetime:

@@ -22,7 +22,7 @@ from gapless.declare.catalogue import DEFAULT_FILE as CATALOGUE_FILE
 from gapless.declare.catalogue import Catalogue, load_catalogue
 from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, build_pipeline, load_pipeline
 from gapless.declare.processor import ENGINE_COLUMNS
-from gapless.warehouse.statements import create_table
+from gapless.warehouse.tables import create_table
 from tests.conftest import ROOT, TINY
 
 FOLDER = ROOT / "terraform"

@@ -26,7 +26,7 @@ from gapless.local import warehouse as local
 from gapless.model import Batch, Outcome, Status, Target, Verdict
 from gapless.nba.sample.season import write_season
 from gapless.tasks.load import load
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 from gapless.wiring import connect
 from tests.conftest import SEASON, Bench, Clock
 from tests.emulator.test_upcoming import AFTERNOON, FORECAST, TODAY, TOMORROW, cut, on, pa, to_come

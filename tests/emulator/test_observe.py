@@ -129,7 +129,7 @@ def test_rows_on_a_day_without_sales_are_a_phantom(complete: Shop) -> None:
     sunday = LAST + timedelta(days=1)
     complete.copy_rows(Target("revenue", LAST), sunday)
     hashed = complete.gapless.pipeline.processor("revenue")
-    from gapless.warehouse.statements import row_hash
+    from gapless.warehouse.fingerprints import row_hash
 
     complete.update(Target("revenue", sunday), f"row_hash = {row_hash(hashed.content)}")
     look = complete.scan()

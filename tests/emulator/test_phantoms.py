@@ -18,7 +18,8 @@ from gapless.errors import Halted
 from gapless.model import Target, Verdict, Wanted
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.tasks.cleanup.phantoms import PhantomCleaner, Proposals, proposals
-from gapless.warehouse.statements import quoted, row_hash
+from gapless.warehouse.fingerprints import row_hash
+from gapless.warehouse.names import quoted
 from tests.conftest import Bench, Result, Shop
 
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)

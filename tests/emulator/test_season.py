@@ -11,7 +11,8 @@ from gapless.declare.pipeline import DEFAULT_FILE, load_pipeline
 from gapless.execute.workshop import SqlWorkshop, staging_table
 from gapless.judge.verdicts import civil_today
 from gapless.model import Batch, Target, Verdict, days_between
-from gapless.warehouse.statements import quoted, row_hash
+from gapless.warehouse.fingerprints import row_hash
+from gapless.warehouse.names import quoted
 from tests.conftest import Part, Season
 
 HISTORICAL = [p.name for p in load_pipeline(DEFAULT_FILE).processors.values() if p.run == "sql" and p.applies(True)]

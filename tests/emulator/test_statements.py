@@ -14,8 +14,12 @@ from gapless.declare.pipeline import Pipeline, load_pipeline
 from gapless.model import Target
 from gapless.observe.observer import statement
 from gapless.tasks.load import load
+from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param
-from gapless.warehouse.statements import coverage, create_table, publish, render, stage
+from gapless.warehouse.publishing import publish
+from gapless.warehouse.staging import stage
+from gapless.warehouse.tables import create_table
+from gapless.warehouse.texts import render
 from tests.conftest import TINY, Shop, shop_pipeline
 
 sqlglot = pytest.importorskip("sqlglot")

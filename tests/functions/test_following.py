@@ -18,7 +18,7 @@ from gapless.judge.verdicts import civil_today
 from gapless.messages import RUN_TOPIC, read_run_request
 from gapless.model import Scope, Target, days_between
 from gapless.tasks.advance import following
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 from gapless.wiring import InProcessBus
 from tests.conftest import Shop, shop_pipeline
 from tests.functions.conftest import Call, Reply, push

@@ -33,7 +33,7 @@ from gapless.nba.sample.known import read_season
 from gapless.questions.classify import Category, Classifier, by_date
 from gapless.questions.validation import Check, Report, Severity, validate
 from gapless.tasks.load import load
-from gapless.warehouse.statements import row_hash
+from gapless.warehouse.fingerprints import row_hash
 from gapless.wiring import connect, utcnow
 from tests.conftest import Bench, Result, Season, Shop, shop_pipeline
 

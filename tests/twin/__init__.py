@@ -155,7 +155,7 @@ class World:
         return self.partitions.get(target, ())
 
     def version(self, target: Target) -> int:
-        """As `statements.coverage`: the XOR of the hashes that are stored, or computed where none are."""
+        """As `coverage.coverage`: the XOR of the hashes that are stored, or computed where none are."""
         if self.pipeline.processors[target.processor].row_hash == "computed":
             return reduce(xor, (_hash(target, row) for row in self.rows(target)), 0)
         return reduce(xor, (row.row_hash or 0 for row in self.rows(target)), 0)
@@ -222,7 +222,7 @@ class World:
     # -- what queries see ---------------------------------------------------------------------------------------
 
     def coverage(self, target: Target, today: date, staged: Rows | None = None) -> Seen | None:
-        """As `statements.coverage`: by key intersection; None where nothing is there and nothing is expected."""
+        """As `coverage.coverage`: by key intersection; None where nothing is there and nothing is expected."""
         p = self.pipeline.processors[target.processor]
         rows = self.rows(target) if staged is None else staged
         wanted = self.expected(p, target.day, today)

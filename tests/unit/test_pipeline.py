@@ -15,7 +15,9 @@ from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, build_pipeline, loa
 from gapless.declare.processor import Upstream
 from gapless.errors import BadPipeline
 from gapless.model import Target
-from gapless.warehouse.statements import create_table, expected_keys, render
+from gapless.warehouse.expectation import expected_keys
+from gapless.warehouse.tables import create_table
+from gapless.warehouse.texts import render
 from tests.twin import declare
 
 TINY = Path(__file__).parents[1] / "tiny" / "pipeline.yaml"

@@ -9,7 +9,7 @@ from gapless import ledger
 from gapless.declare.catalogue import Catalogue
 from gapless.declare.pipeline import Pipeline
 from gapless.doctor.facts import Column, Table
-from gapless.warehouse.statements import create_table
+from gapless.warehouse.tables import create_table
 
 # The only role of the project that a function's account has, as in terraform/accounts.tf.
 PROJECT_ROLE = "roles/bigquery.jobUser"

@@ -10,8 +10,8 @@ from gapless.declare.pipeline import Pipeline
 from gapless.doctor.declared import Declared, declared_datasets, declared_tables
 from gapless.doctor.facts import Column, NotChecked, Table
 from gapless.doctor.finding import APPLY, Finding
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
-from gapless.warehouse.statements import quoted
 
 
 def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clustering: bool) -> dict[str, Table]:

@@ -9,8 +9,10 @@ from typing import Any
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.model import Batch, Seen, Target
+from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import coverage, publish, stage
+from gapless.warehouse.publishing import publish
+from gapless.warehouse.staging import stage
 
 
 class SqlWorkshop:

@@ -2,7 +2,7 @@
 
 Claims are numbered 1, 2, 3, … for the whole pipeline, and a claim is the INSERT of its rows under a job id made from
 its number. BigQuery accepts a job id once, so of two runs that read the same newest number only one gets the next. A
-run that wins therefore knows every claim before its own, and its number is the fence that `statements.publish` checks.
+run that wins therefore knows every claim before its own, and its number is the fence that `publishing.publish` checks.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from gapless.errors import CannotObserve, ClaimLost, TransientFailure
 from gapless.model import Acknowledged, Claim, Outcome, Target, Wanted
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
-from gapless.warehouse.statements import quoted
 
 TABLES: dict[str, str] = {
     # one row per claimed target; the row of claim 0 names this ledger's generation

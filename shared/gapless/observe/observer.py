@@ -15,8 +15,9 @@ from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.errors import CannotObserve
 from gapless.model import Acknowledged, Day, History, Ledger, Observation, Scope, Seen, Target, from_micros
+from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import coverage, render
+from gapless.warehouse.texts import render
 
 EPOCH = date(1970, 1, 1)
 _TARGET = "expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source"

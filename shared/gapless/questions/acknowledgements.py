@@ -20,8 +20,8 @@ from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today, reappeared
 from gapless.model import IS_A_GAP, Acknowledged, Target, Verdict
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
-from gapless.warehouse.statements import quoted
 from gapless.warehouse.template import template
 
 _ACKNOWLEDGED = template(__file__, "acknowledged")

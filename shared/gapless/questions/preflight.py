@@ -17,7 +17,8 @@ from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.model import ASKS_FOR_A_RUN, Target, Verdict, days_between
-from gapless.warehouse.statements import expected_keys, quoted
+from gapless.warehouse.expectation import expected_keys
+from gapless.warehouse.names import quoted
 
 _UNREADY = ASKS_FOR_A_RUN | {Verdict.BLOCKED, Verdict.EXHAUSTED, Verdict.UNKNOWN}
 

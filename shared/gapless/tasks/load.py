@@ -12,8 +12,9 @@ from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.files import RawRows
 from gapless.files.arrow import arrow_parquet, pa, pc
-from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import MOST_DATES, publish, quoted
+from gapless.warehouse.names import quoted
+from gapless.warehouse.ports import MOST_DATES, Param, Warehouse
+from gapless.warehouse.publishing import publish
 
 
 class Loaded(NamedTuple):

@@ -22,8 +22,8 @@ from gapless.errors import CannotObserve, ClaimLost, GaplessError
 from gapless.ledger import generation_of, table
 from gapless.logs import Log
 from gapless.model import from_micros
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import quoted
 
 # A daily call comes some seconds earlier on one day than on the day before: a day is 20 hours here.
 DAY = timedelta(hours=20)

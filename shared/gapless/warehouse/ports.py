@@ -17,6 +17,8 @@ from gapless.model import Batch, Claim, Observation, Outcome, Scope, Seen, Targe
 Scalar = bool | int | float | str | date | datetime
 Param = Scalar | Sequence[date] | Sequence[str] | Sequence[Mapping[str, Scalar | None]]
 
+MOST_DATES = 2000  # of one statement that changes a table; BigQuery lets a job touch 4,000 partitions
+
 
 class Answer(NamedTuple):
     """What one SELECT returned and what it cost."""

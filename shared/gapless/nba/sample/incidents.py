@@ -18,8 +18,9 @@ from gapless.errors import BadInput
 from gapless.ledger import table
 from gapless.model import Target
 from gapless.nba.sample.model import Fixture, SampleSeason, analytics_game_id
+from gapless.warehouse.fingerprints import row_hash
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Scalar, Warehouse
-from gapless.warehouse.statements import quoted, row_hash
 
 COMPOSITE = "player_composite_factors"
 DAILY = "player_daily_cache"

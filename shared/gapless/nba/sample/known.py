@@ -10,8 +10,8 @@ from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
 from gapless.nba.sample.days import SeasonDays
 from gapless.nba.sample.model import PLAYOFFS, REGULAR, Fixture, Game, SampleSeason
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
-from gapless.warehouse.statements import quoted
 
 
 def read_season(warehouse: Warehouse, pipeline: Pipeline, season: int) -> SampleSeason:

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from gapless.declare.pipeline import Pipeline
 from gapless.ledger import table, view_body
 from gapless.model import Target, days_between, from_micros
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
-from gapless.warehouse.statements import quoted
 from gapless.warehouse.template import template
 
 _RUNS = template(__file__, "runs")

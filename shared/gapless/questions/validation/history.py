@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gapless import ledger
 from gapless.model import Target, from_micros
 from gapless.observe.observer import EPOCH
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 from gapless.warehouse.template import template
 
 _STATEMENT = template(__file__, "history")

@@ -19,7 +19,7 @@ from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Column, Processor
 from gapless.model import Target
 from gapless.observe.observer import EPOCH
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 
 BASELINE_DAYS = 60  # before the dates that are asked about: what is usual is learnt from them too
 LEAST_DATES = 10  # fewer other dates tell nothing

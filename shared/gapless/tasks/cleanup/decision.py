@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.judge.verdicts import civil_today
-from gapless.warehouse.statements import MOST_DATES
+from gapless.warehouse.ports import MOST_DATES
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from gapless.model import Gap, Target
 from gapless.tasks.cleanup.cleaner import Cleaner
 from gapless.tasks.cleanup.decision import Counts, Decision, Lease, under_repair
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
-from gapless.warehouse.ports import Param
-from gapless.warehouse.statements import MOST_DATES, expected_keys, quoted
+from gapless.warehouse.expectation import expected_keys
+from gapless.warehouse.names import quoted
+from gapless.warehouse.ports import MOST_DATES, Param
 
 MOST_SHARE_PCT = 10.0  # refused above this share of a table …
 SHARE_LEAST = 1000  # … if it is at least so many rows

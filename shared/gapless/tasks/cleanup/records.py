@@ -15,8 +15,8 @@ from gapless.errors import Refused
 from gapless.tasks.cleanup.decision import Lease, Report
 from gapless.tasks.cleanup.outcome import Cleaned
 from gapless.tasks.cleanup.statements import BACKUP_DAYS
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
-from gapless.warehouse.statements import quoted
 
 
 class Head(NamedTuple):

@@ -10,7 +10,7 @@ from datetime import date
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
-from gapless.warehouse.statements import quoted
+from gapless.warehouse.names import quoted
 
 BACKUP_DAYS = 30
 _DATE = "%Y%m%d"

@@ -20,8 +20,8 @@ from gapless.ledger import table
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
 from gapless.tasks.advance import Advance, advance
 from gapless.tell.alerts import Alert, Delivery, Severity, Teller, first_dates, packed
+from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
-from gapless.warehouse.statements import quoted
 
 PREFIX = "gaps/"  # of the detector's keys in the log of alerts
 _REPORT = "report/"  # of the line that every daily report leaves there, with or without gaps
