@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gapless.errors import BadInput
-from gapless.files.arrow import Array, DataType, Table, any_of, flat, holds_any, pa, pc, positions
+from gapless.files.arrow import Array, DataType, Table, any_of, flat, pa, pc, positions
 from gapless.files.problems import Problems, refuse
 
 TYPES: Mapping[str, DataType] = {
@@ -85,9 +85,10 @@ def conform(name: str, declared: Processor, columns: Mapping[str, Array], source
         if column.type not in TYPES:
             raise BadInput(f"{name}.{column.name} is declared {column.type}; files can fill {', '.join(TYPES)}")
         wanted = TYPES[column.type]
-        if column.name not in columns and column.required:
+        is_filled = column.name in columns
+        if column.required and not is_filled:
             raise BadInput(f"{name}.{column.name} is declared required, and no file layout fills it; drop 'required'")
-        arrays.append(columns[column.name].cast(wanted) if column.name in columns else pa.nulls(length, wanted))
+        arrays.append(columns[column.name].cast(wanted) if is_filled else pa.nulls(length, wanted))
         fields.append(pa.field(column.name, wanted))
     table = pa.table(arrays, schema=pa.schema(fields))
     _audit(declared, table, source)
@@ -98,16 +99,20 @@ def conform(name: str, declared: Processor, columns: Mapping[str, Array], source
 def _audit(declared: Processor, table: Table, source: str) -> None:
     problems = Problems(source)
     for column in declared.columns.values():
+        has_range = column.low is not None or column.high is not None
+        expected = range_of(column) if has_range else "a value"
         values = flat(table[column.name])
-        wrong = pc.is_null(values) if column.required else pa.repeat(pa.scalar(False), len(values))
-        if column.low is not None or column.high is not None:
-            wrong = any_of(wrong, out_of_range(values, column))
-        if not holds_any(wrong):
-            continue
-        for position in positions(wrong):
+        for position in positions(_wrong(values, column)):
             key = ", ".join(str(table[part][position].as_py()) for part in declared.key)
-            expected = f"{range_of(column)}" if column.low is not None or column.high is not None else "a value"
-            problems.add(
-                None, column.name, values[position].as_py(), f"came out for {key}, where the table takes {expected}"
-            )
+            told = f"came out for {key}, where the table takes {expected}"
+            problems.add(None, column.name, values[position].as_py(), told)
     refuse([problems])
+
+
+def _wrong(values: Array, declared: Column) -> Array:
+    """Where a value is missing that is required, or lies outside the declared range."""
+    if declared.low is None and declared.high is None:
+        outside = pa.repeat(pa.scalar(False), len(values))
+    else:
+        outside = out_of_range(values, declared)
+    return any_of(pc.is_null(values), outside) if declared.required else outside

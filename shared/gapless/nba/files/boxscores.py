@@ -210,69 +210,86 @@ def _check_games(lines: Table, sheets: Sequence[Sheet]) -> None:
     )
     odd = any_of(
         pc.not_equal(seen["team_count_distinct"], 2),
-        *(pc.not_equal(seen[f"{column}_count_distinct"], 1) for column in ("home_team", "away_team", "game_date")),
+        pc.not_equal(seen["home_team_count_distinct"], 1),
+        pc.not_equal(seen["away_team_count_distinct"], 1),
+        pc.not_equal(seen["game_date_count_distinct"], 1),
     )
     wrong = seen["nba_game_id"].filter(odd)
     if len(wrong):
-        games: dict[str, list[dict[str, Any]]] = {}
-        columns = ["sheet", "row", "nba_game_id", "game_date", "team", "opponent", "home_team", "away_team"]
-        for row in lines.select(columns).filter(pc.is_in(lines["nba_game_id"], value_set=flat(wrong))).to_pylist():
-            games.setdefault(row["nba_game_id"], []).append(row)
-        for rows in games.values():
-            _explain(rows, sheets)
-        return
+        _blame_odd_games(lines.filter(pc.is_in(lines["nba_game_id"], value_set=flat(wrong))), sheets)
+    else:
+        _blame_twins(lines, sheets)
+
+
+def _blame_odd_games(lines: Table, sheets: Sequence[Sheet]) -> None:
+    columns = ["sheet", "row", "nba_game_id", "game_date", "team", "opponent", "home_team", "away_team"]
+    games: dict[str, list[dict[str, Any]]] = {}
+    for row in lines.select(columns).to_pylist():
+        games.setdefault(row["nba_game_id"], []).append(row)
+    for rows in games.values():
+        _explain(rows, sheets)
+
+
+def _blame_twins(lines: Table, sheets: Sequence[Sheet]) -> None:
+    """Blame two games of the same teams on a date."""
     firsts = lines.group_by("nba_game_id", use_threads=False).aggregate(
         [(column, "min") for column in ("sheet", "row", "game_date", "away_team", "home_team")]
     )
     parts = [flat(firsts[f"{column}_min"]) for column in ("game_date", "away_team", "home_team")]
     for row in firsts.filter(repeated(*parts)).to_pylist():
         sheet = sheets[row["sheet_min"]]
-        sheet.problems.add(
-            row["row_min"],
-            sheet.spelled("nba_game_id"),
-            row["nba_game_id"],
-            f"is one of two games {row['away_team_min']} at {row['home_team_min']} on {row['game_date_min']}; "
-            "correct the id or the date",
-        )
+        game = f"{row['away_team_min']} at {row['home_team_min']} on {row['game_date_min']}"
+        told = f"is one of two games {game}; correct the id or the date"
+        sheet.problems.add(row["row_min"], sheet.spelled("nba_game_id"), row["nba_game_id"], told)
 
 
 def _explain(rows: Sequence[Mapping[str, Any]], sheets: Sequence[Sheet]) -> None:
     """Blame the rows that disagree with most rows of their game, or the game if all agree and a team is missing."""
-    day = Counter(row["game_date"] for row in rows).most_common(1)[0][0]
-    away, home = Counter((row["away_team"], row["home_team"]) for row in rows).most_common(1)[0][0]
-    agreed = True
+    (day, _), *other_days = Counter(row["game_date"] for row in rows).most_common()
+    (pair, _), *other_pairs = Counter((row["away_team"], row["home_team"]) for row in rows).most_common()
+    if not other_days and not other_pairs:
+        _blame_missing_team(rows, sheets)
+        return
     for row in rows:
-        sheet, game = sheets[row["sheet"]], row["nba_game_id"]
+        sheet = sheets[row["sheet"]]
         if row["game_date"] != day:
-            agreed = False
+            game = row["nba_game_id"]
             told = f"is not the date of game {game}, which is {day} in most of its rows; correct one of them"
             sheet.problems.add(row["row"], sheet.spelled("game_date"), row["game_date"].isoformat(), told)
-        if (row["away_team"], row["home_team"]) == (away, home):
-            continue
-        agreed = False
-        if row["team"] not in (away, home):
-            field, value = "team", row["team"]
-            told = f"is neither the home team {home} nor the away team {away} of game {game}; correct it"
-        elif row["opponent"] not in (away, home):
-            field, value = "opponent", row["opponent"]
-            told = f"is neither the home team {home} nor the away team {away} of game {game}; correct it"
-        else:
-            at_home = row["team"] == row["home_team"]
-            matchup = f"{row['team']} {'vs.' if at_home else '@'} {row['opponent']}"
-            field, value = "home", matchup if sheet.has("matchup") else at_home
-            told = f"makes {row['home_team']} the home team of game {game}, where most rows say {home}; correct it"
-        column = sheet.spelled(field if sheet.has(field) else "matchup")
-        sheet.problems.add(row["row"], column, value, told)
-    if agreed:
-        teams = sorted({row["team"] for row in rows})
-        first = min(rows, key=lambda row: (row["sheet"], row["row"]))
-        sheet = sheets[first["sheet"]]
-        sheet.problems.add(
-            first["row"],
-            sheet.spelled("nba_game_id"),
-            first["nba_game_id"],
-            f"has players of {', '.join(teams)} only, and a game has two teams; load all rows of the game together",
-        )
+        if (row["away_team"], row["home_team"]) != pair:
+            _blame_teams(row, pair, sheet)
+
+
+def _blame_teams(row: Mapping[str, Any], usual: tuple[str, str], sheet: Sheet) -> None:
+    """Blame the one cell of a row by which it tells its game's teams other than most rows do."""
+    away, home = usual
+    game = row["nba_game_id"]
+    strangers = [side for side in ("team", "opponent") if row[side] not in usual]
+    if strangers:
+        field = strangers[0]
+        value = row[field]
+        told = f"is neither the home team {home} nor the away team {away} of game {game}; correct it"
+    else:
+        field = "home"
+        value = _home_as_written(row, sheet)
+        told = f"makes {row['home_team']} the home team of game {game}, where most rows say {home}; correct it"
+    column = sheet.spelled(field if sheet.has(field) else "matchup")
+    sheet.problems.add(row["row"], column, value, told)
+
+
+def _home_as_written(row: Mapping[str, Any], sheet: Sheet) -> str | bool:
+    at_home: bool = row["team"] == row["home_team"]
+    if not sheet.has("matchup"):
+        return at_home
+    return f"{row['team']} {'vs.' if at_home else '@'} {row['opponent']}"
+
+
+def _blame_missing_team(rows: Sequence[Mapping[str, Any]], sheets: Sequence[Sheet]) -> None:
+    teams = sorted({row["team"] for row in rows})
+    first = min(rows, key=lambda row: (row["sheet"], row["row"]))
+    sheet = sheets[first["sheet"]]
+    told = f"has players of {', '.join(teams)} only, and a game has two teams; load all rows of the game together"
+    sheet.problems.add(first["row"], sheet.spelled("nba_game_id"), first["nba_game_id"], told)
 
 
 def _as_boxscores(lines: Table) -> dict[str, Array]:

@@ -116,19 +116,7 @@ def read_games(sheet: Sheet, season: Column | None, latest: date, too_late: str)
     """The game of every row, each cell checked and the id, season, kind and date checked against each other."""
     ids = sheet.words("nba_game_id", game_id_of, pa.string(), A_GAME_ID)
     kind = pc.utf8_slice_codeunits(ids, 2, 3)
-    if sheet.has("kind"):
-        sheet.words("kind", kind_of, pa.string(), "a kind of game such as Regular Season or Playoffs")
-    said = _said_kind(sheet)
-    if said is not None:
-        # The final of the in-season cup has a kind of its own in the id and is called a regular game elsewhere.
-        wrong = all_of(pc.not_equal(said, kind), pc.not_equal(kind, _CUP_FINAL))
-        sheet.blame(
-            wrong,
-            "kind" if sheet.has("kind") else "season",
-            lambda row: (
-                f"contradicts game id {ids[row]}, whose third digit tells the kind of game; correct one of them"
-            ),
-        )
+    _check_kind(sheet, ids, kind)
     days = read_day(sheet, "game_date", latest, too_late)
     if not sheet.has("season"):
         return Game(ids, kind, pa.nulls(len(ids), pa.int64()), days)
@@ -137,16 +125,43 @@ def read_games(sheet: Sheet, season: Column | None, latest: date, too_late: str)
         low, high = season.low or 0, season.high or 9999
         beyond = any_of(pc.less(years, int(low)), pc.greater(years, int(high)))
         sheet.blame(beyond, "season", f"is outside {low:g}..{high:g}; correct it")
+    _check_season(sheet, ids, years, days)
+    return Game(ids, kind, years, days)
+
+
+def _check_kind(sheet: Sheet, ids: Array, kind: Array) -> None:
+    """Blame a kind of game that is none, or another than the id's."""
+    if sheet.has("kind"):
+        sheet.words("kind", kind_of, pa.string(), "a kind of game such as Regular Season or Playoffs")
+    said = _said_kind(sheet)
+    if said is None:
+        return
+    # The final of the in-season cup has a kind of its own in the id and is called a regular game elsewhere.
+    wrong = all_of(pc.not_equal(said, kind), pc.not_equal(kind, _CUP_FINAL))
+    field = "kind" if sheet.has("kind") else "season"
+
+    def told(row: int) -> str:
+        return f"contradicts game id {ids[row]}, whose third digit tells the kind of game; correct one of them"
+
+    sheet.blame(wrong, field, told)
+
+
+def _check_season(sheet: Sheet, ids: Array, years: Array, days: Array) -> None:
+    """Blame a season other than the id's, and a date outside a season that agrees with it."""
     stated = pc.utf8_slice_codeunits(ids, 3, 5).cast(pa.int64())
     century = pc.multiply(pc.divide(years, 100), 100)
     other_season = pc.not_equal(pc.subtract(years, century), stated)
-    sheet.blame(other_season, "season", lambda row: f"is not the season of game {ids[row]}; correct one of them")
     age = pc.subtract(pc.year(days).cast(pa.int64()), years)
     outside = all_of(pc.invert(other_season), any_of(pc.less(age, 0), pc.greater(age, 1)))
-    sheet.blame(
-        outside, "game_date", lambda row: f"is not in the season that began in {years[row]}; correct one of them"
-    )
-    return Game(ids, kind, years, days)
+
+    def other(row: int) -> str:
+        return f"is not the season of game {ids[row]}; correct one of them"
+
+    def elsewhere(row: int) -> str:
+        return f"is not in the season that began in {years[row]}; correct one of them"
+
+    sheet.blame(other_season, "season", other)
+    sheet.blame(outside, "game_date", elsewhere)
 
 
 def read_day(sheet: Sheet, field: str, latest: date, too_late: str, *, required: bool = True) -> Array:

@@ -45,48 +45,58 @@ def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes
     """The points lines of one file, checked one by one, with notes on what was left out."""
     sheet, notes = _left_out(sheet)
     columns = declared.columns
-    days = read_day(
-        sheet,
-        "game_date",
-        today + _AHEAD,
-        f"is more than {_AHEAD.days} days after today ({today}); correct the year",
-    )
+    too_late = f"is more than {_AHEAD.days} days after today ({today}); correct the year"
+    days = read_day(sheet, "game_date", today + _AHEAD, too_late)
     home, away = read_team(sheet, "home"), read_team(sheet, "away")
     sheet.blame(pc.equal(home, away), "away", "is the home team too; correct one of them")
-    names = sheet.read("player_name", cells.text, "a name", required=True)
-    nothing = pa.nulls(len(names), pa.int64())
-    players = sheet.read("player_id", cells.whole, "a player id") if sheet.has("player_id") else nothing
-    keys = lookups(names, players)
-    unnamed = all_of(pc.is_valid(names), pc.is_null(keys))
-    sheet.blame(unnamed, "player_name", "has no letter of the Latin alphabet, and there is no player id; correct it")
+    names, keys = _players(sheet)
     quotes = {
         "game_id": analytics_ids(days, away, home),
         "game_date": days,
-        "nba_game_id": (
-            sheet.words("nba_game_id", game_id_of, pa.string(), A_GAME_ID, required=False)
-            if sheet.has("nba_game_id")
-            else pa.nulls(len(names), pa.string())
-        ),
+        "nba_game_id": _game_ids(sheet),
         "player_lookup": keys,
         "player_name": names,
         "bookmaker": sheet.read("bookmaker", cells.text, "a name", required=True),
         "points_line": sheet.read("points_line", cells.number, "a number", declared=columns.get("points_line")),
-        **{
-            name: sheet.read(name, cells.whole, "a whole number of American odds", declared=columns.get(name))
-            for name in ("over_price", "under_price")
-        },
-        "snapshot": (
-            sheet.read("snapshot", cells.moment, "a time such as 2024-10-24T23:05:39Z")
-            if sheet.has("snapshot")
-            else pa.nulls(len(names), pa.timestamp("us", "UTC"))
-        ),
+        "over_price": _price(sheet, "over_price", declared),
+        "under_price": _price(sheet, "under_price", declared),
+        "snapshot": _snapshots(sheet),
     }
     return pa.table(quotes), notes
 
 
+def _players(sheet: Sheet) -> tuple[Array, Array]:
+    """The players' names and keys."""
+    names = sheet.read("player_name", cells.text, "a name", required=True)
+    if sheet.has("player_id"):
+        ids = sheet.read("player_id", cells.whole, "a player id")
+    else:
+        ids = pa.nulls(len(names), pa.int64())
+    keys = lookups(names, ids)
+    unnamed = all_of(pc.is_valid(names), pc.is_null(keys))
+    sheet.blame(unnamed, "player_name", "has no letter of the Latin alphabet, and there is no player id; correct it")
+    return names, keys
+
+
+def _game_ids(sheet: Sheet) -> Array:
+    if not sheet.has("nba_game_id"):
+        return pa.nulls(sheet.table.num_rows, pa.string())
+    return sheet.words("nba_game_id", game_id_of, pa.string(), A_GAME_ID, required=False)
+
+
+def _price(sheet: Sheet, field: str, declared: Processor) -> Array:
+    return sheet.read(field, cells.whole, "a whole number of American odds", declared=declared.columns.get(field))
+
+
+def _snapshots(sheet: Sheet) -> Array:
+    if not sheet.has("snapshot"):
+        return pa.nulls(sheet.table.num_rows, pa.timestamp("us", "UTC"))
+    return sheet.read("snapshot", cells.moment, "a time such as 2024-10-24T23:05:39Z")
+
+
 def _left_out(sheet: Sheet) -> tuple[Sheet, Notes]:
     """The rows to load: points only, not of a game postponed that day, and with a player and a line."""
-    notes = []
+    notes: Notes = []
     market = sheet.read("market", cells.text, "a market's name", required=True)
     if count := pc.sum(pc.not_equal(market, _MARKET)).as_py():
         notes.append(f"{sheet.file}: {count:,} rows of other markets than {_MARKET} left out")
@@ -98,7 +108,8 @@ def _left_out(sheet: Sheet) -> tuple[Sheet, Notes]:
             sheet = sheet.keep(pc.invert(postponed))
     line, bad_line = cells.number(sheet.raw("points_line"))
     nobody = pc.is_null(cells.text(sheet.raw("player_name")).values)
-    incomplete = truly(any_of(nobody, all_of(pc.is_null(line), pc.invert(truly(bad_line)))))
+    nothing = all_of(pc.is_null(line), pc.invert(truly(bad_line)))
+    incomplete = truly(any_of(nobody, nothing))
     if count := pc.sum(incomplete).as_py():
         notes.append(f"{sheet.file}: {count:,} rows without a player or a line left out")
         sheet = sheet.keep(pc.invert(incomplete))

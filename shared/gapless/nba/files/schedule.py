@@ -61,12 +61,11 @@ _NOBODY = pa.array(["TBD", "tbd", "TBA"])
 
 def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes]:
     """The games of one file, checked one by one, with notes on what was left out."""
-    columns = declared.columns
     sheet, notes = without_exhibitions(sheet)
     sheet, undecided = _with_teams(sheet)
     status = _status(sheet, declared)
     too_late = f"is more than {_AHEAD.days} days after today ({today}); correct the year"
-    game = read_games(sheet, columns.get("season_year"), today + _AHEAD, too_late)
+    game = read_games(sheet, declared.columns.get("season_year"), today + _AHEAD, too_late)
     played = pc.equal(status, _FINAL)
     sheet.blame(
         all_of(played, pc.greater(game.game_date, pa.scalar(today))),
@@ -75,30 +74,30 @@ def _parse(sheet: Sheet, declared: Processor, today: date) -> tuple[Table, Notes
     )
     home, away = read_team(sheet, "home"), read_team(sheet, "away")
     sheet.blame(pc.equal(home, away), "away", "is the home team too; correct one of them")
-    original = (
-        read_day(sheet, "original_date", today + _AHEAD, too_late, required=False)
-        if sheet.has("original_date")
-        else pa.nulls(len(home), pa.date32())
-    )
-    # A score before the end is not a result; sources give 0 : 0 for games to come.
-    scores = {
-        field: pc.if_else(truly(played), _score(sheet, field, declared), pa.scalar(None, pa.int64()))
-        for field in ("home_team_score", "away_team_score")
-    }
+    original_date = _original_date(sheet, today, too_late)
+    home_score = _score(sheet, "home_team_score", declared, played)
+    away_score = _score(sheet, "away_team_score", declared, played)
     tipoff = _tipoff(sheet, today, too_late)
     games = {
         "sheet": pa.repeat(pa.scalar(sheet.number, pa.int64()), len(home)),
         "row": sheet.rows,
         **game._asdict(),
-        "original_date": original,
+        "original_date": original_date,
         "home": home,
         "away": away,
         "status": status,
         "status_text": sheet.read("status_text", cells.text, "text", required=True),
         "tipoff_utc": tipoff,
-        **scores,
+        "home_team_score": home_score,
+        "away_team_score": away_score,
     }
     return pa.table(games), notes + undecided
+
+
+def _original_date(sheet: Sheet, today: date, too_late: str) -> Array:
+    if not sheet.has("original_date"):
+        return pa.nulls(sheet.table.num_rows, pa.date32())
+    return read_day(sheet, "original_date", today + _AHEAD, too_late, required=False)
 
 
 def _tipoff(sheet: Sheet, today: date, too_late: str) -> Array:
@@ -139,10 +138,12 @@ def _said_final(sheet: Sheet) -> Array:
     return pc.match_substring_regex(cells.text(sheet.raw("status_text")).values, r"(?i)^final\b")
 
 
-def _score(sheet: Sheet, field: str, declared: Processor) -> Array:
+def _score(sheet: Sheet, field: str, declared: Processor, played: Array) -> Array:
+    """A score before the end is not a result; sources give 0 : 0 for games to come."""
     if not sheet.has(field):
         return pa.nulls(sheet.table.num_rows, pa.int64())
-    return sheet.read(field, cells.whole, "a whole number", declared=declared.columns.get(field))
+    scores = sheet.read(field, cells.whole, "a whole number", declared=declared.columns.get(field))
+    return pc.if_else(truly(played), scores, pa.scalar(None, pa.int64()))
 
 
 def _settle(games: Table, sheets: Sequence[Sheet]) -> tuple[Table, Notes]:
