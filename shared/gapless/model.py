@@ -14,29 +14,10 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-
-class Verdict(StrEnum):
-    """What an observation of a target means."""
-
-    OFF_DAY = "off_day"
-    NOT_DUE = "not_due"
-    BOOTSTRAP = "bootstrap"
-    ACKNOWLEDGED = "acknowledged"
-    COMPLETE = "complete"
-    IN_FLIGHT = "in_flight"
-    BLOCKED = "blocked"
-    MISSING = "missing"
-    PARTIAL = "partial"
-    CONTAMINATED = "contaminated"
-    PHANTOM = "phantom"
-    EXHAUSTED = "exhausted"
-    UNKNOWN = "unknown"
-
-
-ASKS_FOR_A_RUN = frozenset({Verdict.MISSING, Verdict.PARTIAL, Verdict.CONTAMINATED})
-IS_A_GAP = ASKS_FOR_A_RUN | {Verdict.BLOCKED, Verdict.EXHAUSTED, Verdict.IN_FLIGHT, Verdict.UNKNOWN}
-# What others may build on. A phantom's own keys are all there; what is too much is a person's to remove.
-SETTLED = frozenset({Verdict.OFF_DAY, Verdict.BOOTSTRAP, Verdict.ACKNOWLEDGED, Verdict.COMPLETE, Verdict.PHANTOM})
+from gapless.verdict import ASKS_FOR_A_RUN as ASKS_FOR_A_RUN
+from gapless.verdict import IS_A_GAP as IS_A_GAP
+from gapless.verdict import SETTLED as SETTLED
+from gapless.verdict import Verdict as Verdict
 
 
 class Target(NamedTuple):

@@ -23,10 +23,11 @@ from gapless.declare.settings import read_settings
 from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.local import warehouse as local
-from gapless.model import ASKS_FOR_A_RUN, Policy, Target, Verdict
+from gapless.model import Policy, Target, Verdict
 from gapless.nba.sample import incidents
 from gapless.nba.sample.known import read_season
 from gapless.nba.sample.season import write_season
+from gapless.verdict import Asks
 from gapless.wiring import Gapless, connect
 
 _SEASON = 2022
@@ -161,13 +162,16 @@ def _yes(good: bool) -> str:
 def _missed(gapless: Gapless, broken: Look, damaged: dict[Target, str]) -> list[Target]:
     """Damaged targets that the scan has nothing to say about. Stale rows of the past in upcoming tables are read by
     nothing, so no verdict exists for them."""
-    accepted = ASKS_FOR_A_RUN | {Verdict.BLOCKED, Verdict.PHANTOM}
     return [
         target
         for target in damaged
         if gapless.pipeline.processors[target.processor].applies_to != "upcoming"
-        and broken.judgement.verdict(target) not in accepted
+        and not _is_told(broken.judgement.verdict(target))
     ]
+
+
+def _is_told(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.meaning.asks in (Asks.RUN, Asks.UPSTREAM, Asks.CLEAN_UP)
 
 
 def _different(gapless: Gapless, before: Look, after: Look) -> list[Target]:

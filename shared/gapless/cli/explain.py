@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from gapless.cli.options import Day, open_gapless, print_json, scope_of, where, words
-from gapless.cli.present import COLOURS, fix, reason
+from gapless.cli.present import fix, reason
 from gapless.declare.pipeline import Pipeline
 from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Gap, Policy, Target, Verdict, from_micros
@@ -110,7 +110,7 @@ def _label(evidence: Evidence) -> Text:
         " ",
         (evidence.target.processor, "bold"),
         "  ",
-        (str(evidence.verdict), COLOURS[evidence.verdict]),
+        (str(evidence.verdict), evidence.verdict.meaning.style),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -14,87 +14,52 @@ from rich.text import Text
 
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import ApplyReport, Look
-from gapless.model import ASKS_FOR_A_RUN, Gap, Plan, Policy, Target, Verdict
+from gapless.model import Gap, Plan, Policy, Target, Verdict
 from gapless.questions.acknowledgements import Standing, in_look
-
-COLOURS = {
-    Verdict.COMPLETE: "green",
-    Verdict.MISSING: "red",
-    Verdict.PARTIAL: "yellow",
-    Verdict.CONTAMINATED: "magenta",
-    Verdict.BLOCKED: "cyan",
-    Verdict.IN_FLIGHT: "blue",
-    Verdict.EXHAUSTED: "bold red",
-    Verdict.UNKNOWN: "bold red",
-    Verdict.PHANTOM: "bright_black",
-    Verdict.ACKNOWLEDGED: "bright_black",
-    Verdict.BOOTSTRAP: "bright_black",
-    Verdict.NOT_DUE: "bright_black",
-    Verdict.OFF_DAY: "bright_black",
-}
-SIGNS = {
-    Verdict.COMPLETE: "■",
-    Verdict.MISSING: "✗",
-    Verdict.PARTIAL: "◐",
-    Verdict.CONTAMINATED: "!",
-    Verdict.BLOCKED: "○",
-    Verdict.IN_FLIGHT: "↻",
-    Verdict.EXHAUSTED: "E",
-    Verdict.UNKNOWN: "?",
-    Verdict.PHANTOM: "p",
-    Verdict.ACKNOWLEDGED: "a",
-    Verdict.BOOTSTRAP: "b",
-    Verdict.NOT_DUE: "·",
-    Verdict.OFF_DAY: " ",
-}
-# What a date's square shows: the worst of its targets.
-SEVERITY = [
-    Verdict.UNKNOWN,
-    Verdict.EXHAUSTED,
-    Verdict.MISSING,
-    Verdict.CONTAMINATED,
-    Verdict.PARTIAL,
-    Verdict.BLOCKED,
-    Verdict.IN_FLIGHT,
-    Verdict.PHANTOM,
-    Verdict.NOT_DUE,
-    Verdict.COMPLETE,
-    Verdict.ACKNOWLEDGED,
-    Verdict.BOOTSTRAP,
-    Verdict.OFF_DAY,
-]
+from gapless.verdict import WORST_FIRST, Asks, Shows
 
 
 def reason(pipeline: Pipeline, gap: Gap) -> str:
     """Why a target has its verdict, in one line with its numbers."""
-    seen = gap.seen
-    if gap.verdict is Verdict.BLOCKED:
-        more = f" and {len(gap.blockers) - 1} more" if len(gap.blockers) > 1 else ""
-        text = f"waits for {gap.blockers[0]}{more}" if gap.blockers else "waits for its upstream"
-    elif gap.verdict is Verdict.MISSING:
-        text = f"none of {seen.expected} expected keys"
-        text += f", but {seen.rows} rows of other keys" if seen.rows else ", upstream complete"
-    elif gap.verdict is Verdict.PARTIAL:
-        text = f"{seen.covered} of {seen.expected} expected keys"
-    elif gap.verdict is Verdict.CONTAMINATED:
-        faults = []
-        if seen.suspect:
-            faults.append(f"{seen.suspect} rows where {pipeline.processors[gap.target.processor].suspect}")
-        if seen.altered:
-            faults.append(f"{seen.altered} rows are not as they were published")
-        if seen.duplicates:
-            faults.append(f"{seen.duplicates} rows repeat a key")
-        text = "; ".join(faults) or "built before something that it reads was rebuilt"
-    elif gap.verdict is Verdict.PHANTOM:
-        count = seen.rows if not seen.expected else seen.extra
-        text = f"{count} {'rows' if not seen.expected else 'keys'} for games that did not take place that day"
-    elif gap.verdict is Verdict.IN_FLIGHT:
-        text = "another run is at work on it"
-    elif gap.verdict is Verdict.COMPLETE:
-        text = f"complete with {seen.covered} of {seen.expected} keys, below the warning threshold"
-    else:
-        text = ""
-    return "; ".join(part for part in (text, gap.detail) if part)
+    return "; ".join(part for part in (_figures(pipeline, gap), gap.detail) if part)
+
+
+def _figures(pipeline: Pipeline, gap: Gap) -> str:
+    seen, meaning = gap.seen, gap.verdict.meaning
+    match meaning.shows:
+        case Shows.BLOCKERS:
+            more = f" and {len(gap.blockers) - 1} more" if len(gap.blockers) > 1 else ""
+            return f"waits for {gap.blockers[0]}{more}" if gap.blockers else "waits for its upstream"
+        case Shows.ABSENCE:
+            others = f", but {seen.rows} rows of other keys" if seen.rows else ", upstream complete"
+            return f"none of {seen.expected} expected keys{others}"
+        case Shows.SHARE:
+            return f"{seen.covered} of {seen.expected} expected keys"
+        case Shows.FAULTS:
+            faults = _faults(pipeline, gap)
+            return "; ".join(faults) or "built before something that it reads was rebuilt"
+        case Shows.SURPLUS:
+            count = f"{seen.extra} keys" if seen.expected else f"{seen.rows} rows"
+            return f"{count} for games that did not take place that day"
+        case Shows.THIN:
+            return f"complete with {seen.covered} of {seen.expected} keys, below the warning threshold"
+        case Shows.WORDS:
+            return meaning.words
+        case Shows.DETAIL:
+            return ""
+    assert_never(meaning.shows)
+
+
+def _faults(pipeline: Pipeline, gap: Gap) -> list[str]:
+    """What is wrong with the rows themselves."""
+    seen, faults = gap.seen, []
+    if seen.suspect:
+        faults.append(f"{seen.suspect} rows where {pipeline.processors[gap.target.processor].suspect}")
+    if seen.altered:
+        faults.append(f"{seen.altered} rows are not as they were published")
+    if seen.duplicates:
+        faults.append(f"{seen.duplicates} rows repeat a key")
+    return faults
 
 
 def fix(pipeline: Pipeline, gap: Gap, place: str = "") -> str:
@@ -267,13 +232,14 @@ def show_look(
 
     counts = judgement.counts()
     line = Text("  ").join(
-        Text(f"{SIGNS[v] if v is not Verdict.OFF_DAY else '□'} {v} {n:,}", style=COLOURS[v]) for v, n in counts.items()
+        Text(f"{verdict.meaning.sign.strip() or '□'} {verdict} {n:,}", style=verdict.meaning.style)
+        for verdict, n in counts.items()
     )
     console.print(line if counts else Text("nothing is in scope"))
     if calendar and counts:
         show_calendar(console, look)
-    roots = [gap for gap in judgement.gaps if gap.verdict is not Verdict.BLOCKED]
-    blocked = [gap for gap in judgement.gaps if gap.verdict is Verdict.BLOCKED]
+    roots = [gap for gap in judgement.gaps if gap.verdict.meaning.asks is not Asks.UPSTREAM]
+    blocked = [gap for gap in judgement.gaps if gap.verdict.meaning.asks is Asks.UPSTREAM]
     if roots:
         table(roots, "Gaps")
     if blocked:
@@ -324,7 +290,7 @@ def _gap_table(
         if many:
             remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
         why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)
-        verdict = Text(str(gap.verdict), style=COLOURS[gap.verdict])
+        verdict = Text(str(gap.verdict), style=gap.verdict.meaning.style)
         row = (gap.target.processor, days, verdict, pct, _oldest(members, look))
         table.add_row(*row, *((why, remedy) if wide else ()))
         below.append((why, remedy))
@@ -374,39 +340,64 @@ def _age(age: timedelta) -> str:
     return f"{hours} h" if hours else "new"
 
 
+Month = tuple[tuple[int, int], dict[int, Verdict]]  # year and month, and the worst verdict by day of the month
+
+
 def show_calendar(console: Console, look: Look, months: int = 18) -> None:
-    """One row a month, one sign a day: the worst verdict of its targets. Months without any games are left out."""
-    judgement = look.judgement
-    worst: dict[date, Verdict] = {}
-    rank = {verdict: place for place, verdict in enumerate(SEVERITY)}
-    for name, column in judgement.verdicts.items():
-        if judgement.scope.processors and name not in judgement.scope.processors:
-            continue
-        for i, verdict in enumerate(column):
-            day = judgement.first + timedelta(days=i)
-            if verdict is None or not judgement.scope.holds(Target(name, day)):
-                continue
-            if day not in worst or rank[verdict] < rank[worst[day]]:
-                worst[day] = verdict
-    by_month: dict[tuple[int, int], dict[int, Verdict]] = defaultdict(dict)
-    for day, verdict in worst.items():
-        by_month[day.year, day.month][day.day] = verdict
-    rows = [(month, days) for month, days in sorted(by_month.items()) if set(days.values()) != {Verdict.OFF_DAY}]
-    interesting = [row for row in rows if set(row[1].values()) & (ASKS_FOR_A_RUN | {Verdict.BLOCKED})]
+    """One row a month, one sign a day: the worst verdict of its targets. Months of off days alone are left out."""
+    rows = _months(_worst_by_day(look))
+    interesting = [row for row in rows if _asks_for_runs(row)]
     shown = rows if len(rows) <= months else (interesting or rows)[-months:]
     if not shown:
         return
     console.print(Text("         " + "".join(f"{d:<5}" for d in range(1, 31, 5)), style="bright_black"))
-    for (year, month), days in shown:
-        text = Text(f"{year}-{month:02d}  ")
-        for number in range(1, 32):
-            verdict = days.get(number)
-            text.append(SIGNS[verdict] if verdict else " ", style=COLOURS[verdict] if verdict else "")
-        console.print(text)
+    for month in shown:
+        console.print(_calendar_row(month))
     if len(shown) < len(rows):
         console.print(f"({len(rows) - len(shown)} more months)", style="bright_black")
-    used = sorted({verdict for _, days in shown for verdict in days.values()} - {Verdict.OFF_DAY}, key=SEVERITY.index)
-    console.print(Text("  ").join(Text(f"{SIGNS[v]} {v}", style=COLOURS[v]) for v in used))
+    console.print(_legend(shown))
+
+
+def _worst_by_day(look: Look) -> dict[date, Verdict]:
+    judgement = look.judgement
+    worst: dict[date, Verdict] = {}
+    for name, column in judgement.verdicts.items():
+        for i, verdict in enumerate(column):
+            day = judgement.first + timedelta(days=i)
+            if verdict is None or not judgement.scope.holds(Target(name, day)):
+                continue
+            if day not in worst or verdict.meaning.rank > worst[day].meaning.rank:
+                worst[day] = verdict
+    return worst
+
+
+def _months(worst: Mapping[date, Verdict]) -> list[Month]:
+    by_month: dict[tuple[int, int], dict[int, Verdict]] = defaultdict(dict)
+    for day, verdict in worst.items():
+        by_month[day.year, day.month][day.day] = verdict
+    return [(month, days) for month, days in sorted(by_month.items()) if set(days.values()) != {Verdict.OFF_DAY}]
+
+
+def _calendar_row(row: Month) -> Text:
+    (year, month), days = row
+    text = Text(f"{year}-{month:02d}  ")
+    for number in range(1, 32):
+        if number in days:
+            meaning = days[number].meaning
+            text.append(meaning.sign, style=meaning.style)
+        else:
+            text.append(" ")
+    return text
+
+
+def _asks_for_runs(row: Month) -> bool:
+    return any(verdict.meaning.asks in (Asks.RUN, Asks.UPSTREAM) for verdict in row[1].values())
+
+
+def _legend(shown: Iterable[Month]) -> Text:
+    used = {verdict for _, days in shown for verdict in days.values()}
+    signed = [verdict for verdict in WORST_FIRST if verdict in used and verdict.meaning.sign.strip()]
+    return Text("  ").join(Text(f"{v.meaning.sign} {v}", style=v.meaning.style) for v in signed)
 
 
 def show_plan(console: Console, plan: Plan, price: int | None = None) -> None:

@@ -26,10 +26,10 @@ from gapless.model import (
     Wanted,
 )
 from gapless.plan.look import Look
+from gapless.verdict import EXPECTS_NOTHING
 
 Progress = Callable[[str, int], None]  # what is begun, and with how many targets more the call is done
 _NOTHING = Seen(0, 0)
-_NOTHING_EXPECTED = frozenset({Verdict.BOOTSTRAP, Verdict.OFF_DAY, Verdict.PHANTOM})
 _CLAIMED = "another run claimed it"
 
 
@@ -164,7 +164,7 @@ class Waves:
 
     def _verdict_now(self, action: Action, target: Target) -> Verdict | None:
         verdict = self._judgement.verdict(target)
-        if verdict in _NOTHING_EXPECTED and target.day in action.run:
+        if verdict in EXPECTS_NOTHING and target.day in action.run:
             # So it was before the waves that this one waited for; what is expected now, the audit will say.
             return Verdict.MISSING
         return verdict

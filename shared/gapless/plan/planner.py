@@ -18,6 +18,7 @@ from gapless.declare.processor import Processor
 from gapless.errors import Storm
 from gapless.judge.verdicts import Judgement
 from gapless.model import ASKS_FOR_A_RUN, Action, Gap, Ledger, Plan, Policy, Target, Verdict, uncollected
+from gapless.verdict import HAS_ITS_KEYS
 
 
 @uncollected()
@@ -152,12 +153,8 @@ class _Planner:
             if len(waits) < len(gap.blockers):
                 waits = [blocker for blocker in waits if blocker.day == gap.target.day]
             return f"waits for {waits[0]}, which this plan does not repair" if waits else ""
-        if verdict is Verdict.IN_FLIGHT:
-            return "another run is at work on it"
-        if verdict is Verdict.EXHAUSTED:
-            return "retry budget spent; a person is needed"
         if verdict not in ASKS_FOR_A_RUN:
-            return str(verdict)
+            return verdict.meaning.left_alone or str(verdict)
         if self.pipeline.processors[gap.target.processor].run == "none":
             return "a source; it has to be loaded"
         age = gap.age(self.now)
@@ -184,7 +181,7 @@ class _Planner:
         """With force, what is complete in scope is run too; of dates that a person named, phantoms as well."""
         scope = self.judgement.scope
         # a phantom is made anew without the rows that are too many
-        meant = {Verdict.COMPLETE, Verdict.PHANTOM} if scope.explicit else {Verdict.COMPLETE}
+        meant = HAS_ITS_KEYS if scope.explicit else {Verdict.COMPLETE}
         for p in self.pipeline.processors.values():
             if p.run == "none" or (scope.processors and p.name not in scope.processors):
                 continue
@@ -210,14 +207,10 @@ class _Planner:
             changed = list(map(add, changed, map(sub, counts[1:], before)))
         low, high = max((scope.first - self.first).days, 0), (scope.last - self.first).days + 1
         verdicts = self.judgement.verdicts.get(p.name, ())[low:high]
-        complete, phantom = Verdict.COMPLETE, Verdict.PHANTOM
         return [
             day
             for day, may_change, verdict in zip(self.days[low:high], changed[low:high], verdicts, strict=True)
-            if may_change
-            and (verdict is complete or verdict is phantom)
-            and day not in run
-            and (not scope.dates or day in scope.dates)
+            if may_change and verdict in HAS_ITS_KEYS and day not in run and (not scope.dates or day in scope.dates)
         ]
 
 

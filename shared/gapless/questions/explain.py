@@ -12,6 +12,7 @@ from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import NOTHING, Judgement
 from gapless.model import IS_A_GAP, Acknowledged, Gap, History, Observation, Seen, Target, Verdict
+from gapless.verdict import Asks
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Evidence:
     def roots(self) -> Iterator[Evidence]:
         """The targets at which the trouble starts: gaps that nothing upstream explains."""
         causes = [cause for read in self.reads for cause in read.causes]
-        if not causes and self.verdict in IS_A_GAP and self.verdict is not Verdict.BLOCKED:
+        if not causes and self.verdict in IS_A_GAP and self.verdict.meaning.asks is not Asks.UPSTREAM:
             yield self
         for cause in causes:
             yield from cause.roots()

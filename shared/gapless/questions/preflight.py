@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.engine import Look
-from gapless.model import ASKS_FOR_A_RUN, Target, Verdict, days_between
+from gapless.model import IS_A_GAP, Target, Verdict, days_between
+from gapless.verdict import Asks
 from gapless.warehouse.expectation import expected_keys
 from gapless.warehouse.names import quoted
 
-_UNREADY = ASKS_FOR_A_RUN | {Verdict.BLOCKED, Verdict.EXHAUSTED, Verdict.UNKNOWN}
+_UNREADY = frozenset(gap for gap in IS_A_GAP if gap.meaning.asks is not Asks.WAITING)
 
 
 class Sources(NamedTuple):

@@ -20,8 +20,7 @@ from gapless.engine import Engine, Look
 from gapless.judge.verdicts import NOTHING, Judgement, civil_today, judge
 from gapless.model import Action, Gap, Observation, Plan, Scope, Seen, Target, Verdict
 from gapless.plan.planner import plan
-
-_REBUILT_BY_FORCE = frozenset({Verdict.COMPLETE, Verdict.PHANTOM})
+from gapless.verdict import HAS_ITS_KEYS
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _with_what_is_complete(
         for name in roots
         if pipeline.processors[name].run != "none"
         for target in (Target(name, day) for day in days)
-        if judgement.verdict(target) in _REBUILT_BY_FORCE
+        if judgement.verdict(target) in HAS_ITS_KEYS
     ]
     order = {name: place for place, name in enumerate(pipeline.processors)}
     return sorted([*gaps, *more], key=lambda gap: (order[gap.target.processor], gap.target.day))

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from gapless.cli.options import Day, open_gapless, scope_of, where, words
-from gapless.cli.present import SIGNS
 from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, formats, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
@@ -85,7 +84,7 @@ def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sh
     days = [day for day in found if any(_keys(day, name) for name in day.targets)]
     names = list(dict.fromkeys(name for day in days for name in day.targets if _keys(day, name)))
     used = {verdict for day in days for verdict, _ in day.targets.values() if verdict in _SIGNED}
-    legend = ", ".join(f"{SIGNS[verdict]} {verdict}" for verdict in Verdict if verdict in used)
+    legend = ", ".join(f"{verdict.meaning.sign} {verdict}" for verdict in Verdict if verdict in used)
     note = "a number alone: every expected key is there; a/b: so many of so many" + (f"; {legend}" if legend else "")
     if len(days) <= _ACROSS:
         columns = ("table", *(f"{day.day:%m-%d}" for day in days))
@@ -96,7 +95,8 @@ def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sh
     return Sheet("tables", "Keys per table", columns, rows, (note,) if rows else ())
 
 
-_SIGNED = IS_A_GAP | {Verdict.NOT_DUE, Verdict.PHANTOM, Verdict.ACKNOWLEDGED, Verdict.BOOTSTRAP}
+# A number alone is a complete target; off days have no sign of their own.
+_SIGNED = frozenset(Verdict) - {Verdict.COMPLETE, Verdict.OFF_DAY}
 
 
 def _keys(day: RecentDay, name: str) -> str | None:
@@ -104,7 +104,7 @@ def _keys(day: RecentDay, name: str) -> str | None:
     if verdict is None or seen is None or not (seen.expected or seen.rows or verdict in IS_A_GAP):
         return None
     number = f"{seen.covered:,}" if seen.covered == seen.expected else f"{seen.covered:,}/{seen.expected:,}"
-    return f"{number} {SIGNS[verdict]}" if verdict in _SIGNED else number
+    return f"{number} {verdict.meaning.sign}" if verdict in _SIGNED else number
 
 
 def _day_as_json(day: RecentDay) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from gapless.model import IS_A_GAP, Gap, Scope, Verdict
 from gapless.questions.acknowledgements import State, in_look
 from gapless.questions.reports.coverage import Coverage
 from gapless.questions.reports.season import Season, seasons
+from gapless.verdict import HAS_ITS_KEYS, Asks
 
 _SEASON = re.compile(r"(\d{4})(?:[-/](\d{2}|\d{4}))?")
 _LISTED = 12  # phantoms and warnings that a note names
@@ -172,15 +173,20 @@ def _season_sheet(
     )
 
 
+_WAITING = tuple(verdict for verdict in Verdict if verdict.meaning.asks is Asks.UPSTREAM)
+_ISSUES = tuple(
+    verdict
+    for verdict in Verdict
+    if verdict is Verdict.ACKNOWLEDGED or (verdict.meaning.is_gap and verdict not in _WAITING)
+)
+
+
 def _issues(season: Season, named: Callable[[str], str]) -> str:
     told = []
     waiting = 0
     for name, counts in season.health.items():
-        kinds = [
-            f"{counts[v]:,} {v}" for v in Verdict
-            if counts[v] and (v is Verdict.ACKNOWLEDGED or (v in IS_A_GAP and v is not Verdict.BLOCKED))
-        ]  # fmt: skip
-        waiting += counts[Verdict.BLOCKED]
+        kinds = [f"{counts[verdict]:,} {verdict}" for verdict in _ISSUES if counts[verdict]]
+        waiting += sum(counts[verdict] for verdict in _WAITING)
         if kinds:
             told.append(f"{named(name)} {', '.join(kinds)}")
     if waiting:
@@ -205,18 +211,25 @@ def _health_sheet(pipeline: Pipeline, found: Sequence[Season], named: Callable[[
     )
 
 
+_NO_ERROR = {
+    **dict.fromkeys(_WAITING, "waiting"),
+    **{v: str(v).replace("_", " ") for v in Verdict if v.meaning.asks is Asks.WAITING},
+    Verdict.ACKNOWLEDGED: str(Verdict.ACKNOWLEDGED),
+}
+_ERRORS = IS_A_GAP - _NO_ERROR.keys()
+
+
 def _health(name: str, season: Season) -> str | None:
     counts = season.health.get(name, Counter())
     if name in season.filled:
         given_up = counts[Verdict.ACKNOWLEDGED]
         return f"{season.filled[name]:,}/{season.dates:,}" + (f", {given_up:,} acknowledged" if given_up else "")
-    waiting = {Verdict.BLOCKED: "waiting", Verdict.IN_FLIGHT: "in flight", Verdict.ACKNOWLEDGED: "acknowledged"}
-    errors = sum(counts[v] for v in IS_A_GAP if v not in waiting)
+    errors = sum(counts[verdict] for verdict in _ERRORS)
     told = [f"{errors:,} error{'' if errors == 1 else 's'}"] if errors else []
-    told += [f"{counts[v]:,} {word}" for v, word in waiting.items() if counts[v]]
+    told += [f"{counts[verdict]:,} {word}" for verdict, word in _NO_ERROR.items() if counts[verdict]]
     if told:
         return ", ".join(told)
-    if counts[Verdict.COMPLETE] or counts[Verdict.PHANTOM]:
+    if any(counts[verdict] for verdict in HAS_ITS_KEYS):
         return "clean"
     return "bootstrap" if counts[Verdict.BOOTSTRAP] else None
 

@@ -21,8 +21,7 @@ from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Gap, Seen, Target, Verdict, from_micros
 from gapless.questions.reports.coverage import has_data
 from gapless.questions.reports.run_history import RunHistory, Teller, Told, Word
-
-_WHOLE = frozenset({Verdict.COMPLETE, Verdict.PHANTOM})
+from gapless.verdict import HAS_ITS_KEYS
 
 
 class Finding(StrEnum):
@@ -173,7 +172,9 @@ def _weigh(p: Processor, target: Target, told: Told, look: Look) -> Finding:
         if told.is_running:
             return Finding.AGREES
         says_nothing = told.records == 0 or told.word in (Word.NOTHING, Word.NEVER_ENDED)
-        return Finding.FAULT if says_nothing or (told.word is Word.FAILED and verdict in _WHOLE) else Finding.AGREES
+        return (
+            Finding.FAULT if says_nothing or (told.word is Word.FAILED and verdict in HAS_ITS_KEYS) else Finding.AGREES
+        )
     if verdict in IS_A_GAP:
         return Finding.LOSS if seen.expected else Finding.WAITING
     if told.says_data and not seen.rows and verdict is not Verdict.ACKNOWLEDGED:

@@ -12,9 +12,6 @@ from gapless.engine import Look
 from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Seen, Verdict
 
-# Nothing is asked of these, so they count neither for nor against a layer.
-NOT_COUNTED = frozenset({Verdict.OFF_DAY, Verdict.NOT_DUE, Verdict.BOOTSTRAP})
-
 
 class Coverage(NamedTuple):
     """Keys that should be there and those that are, over some targets."""
@@ -78,7 +75,7 @@ def coverage(
         if not pipeline.processors[name].expect:
             continue
         for _, verdict, seen in judged(look, name, days):
-            if verdict in NOT_COUNTED:
+            if not verdict.meaning.counts:
                 continue
             is_gap = verdict in IS_A_GAP
             gaps += is_gap

@@ -12,7 +12,7 @@ from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Seen, Verdict, from_micros
-from gapless.questions.reports.coverage import NOT_COUNTED, has_data, judged, phases_of, places
+from gapless.questions.reports.coverage import has_data, judged, phases_of, places
 
 
 class Standing(StrEnum):
@@ -91,7 +91,7 @@ def _was_due(p: Processor, verdict: Verdict, seen: Seen) -> bool:
     """Whether a settled date holds what was expected of it; what a person gave up is not there."""
     if verdict is Verdict.ACKNOWLEDGED or not has_data(p, seen):
         return False
-    return bool(seen.expected) and verdict not in NOT_COUNTED
+    return bool(seen.expected) and verdict.meaning.counts
 
 
 def _newest(column: Iterable[Seen]) -> datetime | None:

@@ -20,6 +20,7 @@ from gapless.ledger import table
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
 from gapless.tasks.advance import Advance, advance
 from gapless.tell.alerts import Alert, Delivery, Severity, Teller, first_dates, packed
+from gapless.verdict import Asks
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
 
@@ -95,7 +96,7 @@ def findings(pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessErr
     """Everything in a look that wants a person, one alert per kind and processor. Pure."""
     found = []
     # One lost day can block half a season behind it: what only waits is no gap of its own.
-    gaps = [gap for gap in look.judgement.gaps if gap.verdict not in (Verdict.IN_FLIGHT, Verdict.BLOCKED)]
+    gaps = [gap for gap in look.judgement.gaps if gap.verdict.meaning.asks not in (Asks.WAITING, Asks.UPSTREAM)]
     if len(gaps) > policy.page_above:
         found.append(_flood(look, gaps, policy))
     if failure:
@@ -114,12 +115,10 @@ def findings(pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessErr
 
 def _kind(pipeline: Pipeline, look: Look, policy: Policy, gap: Gap) -> str:
     """Which alert a gap belongs to; empty where it heals by itself."""
-    special = {
-        Verdict.EXHAUSTED: "exhausted", Verdict.UNKNOWN: "unknown", Verdict.PHANTOM: "phantom",
-        Verdict.COMPLETE: "thin",
-    }  # fmt: skip
-    if gap.verdict in special:
-        return special[gap.verdict]
+    if gap.verdict is Verdict.COMPLETE:
+        return "thin"
+    if gap.verdict.meaning.asks in (Asks.PERSON, Asks.CLEAN_UP):
+        return str(gap.verdict)
     if pipeline.processors[gap.target.processor].run == "none":
         waited = civil_today(pipeline, look.at) - gap.target.day
         return "source" if waited >= timedelta(days=_SOURCE_GRACE_DAYS) else ""
@@ -161,7 +160,7 @@ def _alert(pipeline: Pipeline, policy: Policy, kind: str, name: str, gaps: Seque
 def _flood(look: Look, gaps: Sequence[Gap], policy: Policy) -> Alert:
     kinds = Counter(str(gap.verdict) for gap in gaps)
     names = Counter(gap.target.processor for gap in gaps)
-    waiting = sum(gap.verdict is Verdict.BLOCKED for gap in look.judgement.gaps)
+    waiting = sum(gap.verdict.meaning.asks is Asks.UPSTREAM for gap in look.judgement.gaps)
     text = (
         f"{', '.join(f'{n:,} {verdict}' for verdict, n in kinds.most_common())}; "
         f"most of them: {', '.join(f'{name} {n:,}' for name, n in names.most_common(3))}\n"
