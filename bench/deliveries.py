@@ -28,8 +28,8 @@ import flask
 from gapless import ledger
 from gapless.declare.settings import read_settings
 from gapless.functions import web
-from gapless.functions.advance import transition
 from gapless.functions.run_processor import run_processor
+from gapless.functions.transition import transition
 from gapless.local import warehouse as local
 from gapless.messages import RUN_TOPIC
 from gapless.model import Policy

@@ -20,7 +20,20 @@ class BadInput(GaplessError):
     exit_code = 2
 
 
-class BadPipeline(BadInput):
+class BadField(BadInput):
+    """A field of what was given cannot be used; the sentence begins with the field's name."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"{field}: {sentence}")
+        self.field = field
+        self.sentence = sentence
+
+
+class BadConfiguration(BadInput):
+    """The installation is wrong, not what a caller gave: nobody's request works until somebody mends it."""
+
+
+class BadPipeline(BadConfiguration):
     """The pipeline file contradicts itself; the message names the processor and the field."""
 
 

@@ -32,6 +32,7 @@ from gapless.messages.triggers import (
     read_body,
     read_push,
     read_trigger,
+    understood,
 )
 
 DAY = date(2024, 1, 15)
@@ -122,10 +123,25 @@ def test_http_that_is_wrong_has_its_status(method: str, headers: dict[str, str],
 
 @pytest.mark.parametrize("data", ["", "no base64!", encoded([1]), base64.b64encode(b"{").decode(), None, 7])
 def test_a_message_that_delivering_again_cannot_help_is_poison(data: Any) -> None:
-    trigger = read_trigger({"message": {"data": data, "message_id": "3"}})
-    assert isinstance(trigger, Poison)
-    assert trigger.message_id == "3"
-    assert trigger.reason
+    with pytest.raises(Poison) as poison:
+        read_trigger({"message": {"data": data, "message_id": "3"}})
+    assert poison.value.message_id == "3"
+    assert str(poison.value)
+    assert poison.value.permanent
+
+
+def test_a_message_whose_content_breaks_the_contract_is_poison_with_its_number() -> None:
+    push = read_push({"message": {"data": encoded({"game_date": "yesterday"}), "messageId": "9"}})
+    with pytest.raises(Poison, match="'yesterday' is not a date that exists") as poison:
+        understood(push, read_completion)
+    assert poison.value.message_id == "9"
+
+
+def test_the_field_of_a_bad_request_is_a_field_and_no_prefix_of_its_sentence() -> None:
+    with pytest.raises(BadRequest) as refused:
+        read_trigger({"start_date": "2024-13-01", "end_date": "2024-01-15"})
+    assert refused.value.field == "start_date"
+    assert refused.value.sentence == "'2024-13-01' is not a date that exists; write it as YYYY-MM-DD"
 
 
 def test_a_processor_is_run_by_messages_only() -> None:
@@ -145,7 +161,7 @@ FIELDS = st.sampled_from(
 
 @given(st.dictionaries(FIELDS | st.text(max_size=8), JSON_VALUES, max_size=6))
 def test_no_object_is_answered_with_another_error(body: dict[str, Any]) -> None:
-    with suppress(BadRequest):
+    with suppress(BadRequest, Poison):
         assert read_trigger(body) is not None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gapless.errors import BadInput
+from gapless.errors import BadConfiguration
 
 LOCAL_PROJECT = "gapless-local"
 
@@ -36,7 +36,7 @@ class Settings:
 def read_settings(
     environment: Mapping[str, str] | None = None, *, project: str | None = None, home: Path | None = None
 ) -> Settings:
-    """The settings of this process; raises `BadInput` naming the variable and its value.
+    """The settings of this process; raises `BadConfiguration` naming the variable and its value.
 
     Without a project and without an emulator's address everything runs on the embedded warehouse.
     """
@@ -73,14 +73,14 @@ def _number(env: Mapping[str, str], name: str, default: float, low: float, high:
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
-        raise BadInput(f"{name} is '{text}'; a number from {low:g} to {high:g} is needed")
+        raise BadConfiguration(f"{name} is '{text}'; a number from {low:g} to {high:g} is needed")
     return value
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:
     text = env.get(name, "").strip().lower()
     if text not in ("", "0", "1", "true", "false", "yes", "no"):
-        raise BadInput(f"{name} is '{text}'; true or false is needed")
+        raise BadConfiguration(f"{name} is '{text}'; true or false is needed")
     return text in ("1", "true", "yes")
 
 
@@ -88,14 +88,14 @@ def _webhook(env: Mapping[str, str], name: str) -> str:
     """A secret address: an error does not show it. Secrets are often kept with a line's end."""
     address = env.get(name, "").strip()
     if address and not _is_address(address):
-        raise BadInput(f"{name} is no https:// address; its value is a secret and not shown")
+        raise BadConfiguration(f"{name} is no https:// address; its value is a secret and not shown")
     return address
 
 
 def _address(env: Mapping[str, str], name: str) -> str:
     address = env.get(name, "").strip()
     if address and not _is_address(address):
-        raise BadInput(f"{name} is '{address}'; an https:// address is needed")
+        raise BadConfiguration(f"{name} is '{address}'; an https:// address is needed")
     return address
 
 

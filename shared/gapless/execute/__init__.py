@@ -1,0 +1,1 @@
+"""Execute: claim, stage, audit, publish, measure, record, announce."""

@@ -1,0 +1,1 @@
+"""What the deployed functions do, between HTTP and the engine; `functions/<name>/main.py` takes it from here."""

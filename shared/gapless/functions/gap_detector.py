@@ -28,7 +28,7 @@ def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[st
     only_known(body, {"dry_run", "self_test"})
     dry_run, self_test = flag(body, "dry_run"), flag(body, "self_test")
     if dry_run and self_test:
-        raise BadRequest("self_test: a test that sends nothing tests nothing; leave out dry_run")
+        raise BadRequest("self_test", "a test that sends nothing tests nothing; leave out dry_run")
     settings, dataset = gapless.settings, gapless.pipeline.ledger
     book = SqlAlertBook(gapless.warehouse, dataset, PREFIX, gapless.clock)
     teller = Teller(book, _channel(settings), log, gapless.pipeline.name, _logs_url(settings, log.function))

@@ -14,15 +14,16 @@ from typing import Any
 
 import flask
 
-from gapless.errors import BadInput, StillRunning
 from gapless.functions import web
 from gapless.logs import Log
 from gapless.messages import read_run_request
-from gapless.messages.triggers import Poison, read_push
-from gapless.model import Outcome, Policy, Scope, Status, Target, Verdict
-from gapless.tasks.advance import follow, listed
+from gapless.messages.triggers import read_push, understood
+from gapless.model import Outcome, Policy, Status
+from gapless.tasks.advance import listed
+from gapless.tasks.run import Ran, run
 from gapless.wiring import Gapless
 
+_SHOWN = 20  # of what an answer lists; the counts are whole
 # Of the 540 seconds that a call has, a statement gets most; the rest is for audit, publication and measuring.
 _PATIENCE = 400.0
 _CALL = timedelta(seconds=570)  # no call lasts longer
@@ -46,85 +47,98 @@ class _Progress:
 
 def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[str, Any]]:
     push = read_push(body)
-    if isinstance(push, Poison):
-        return web.set_aside(gapless, push, log)
-    try:
-        request = read_run_request(push.message)
-        processor = gapless.pipeline.processor(request.processor)
-    except BadInput as error:
-        return web.set_aside(gapless, Poison(str(error), "", push.message_id), log)
-    engine = gapless.engine(Policy(force=request.force), _PATIENCE)
-    days = request.days
-    scope = Scope(days[0], days[-1], frozenset({processor.name}), frozenset(days), explicit=True)
-    look = engine.scan(scope)
-    picked = engine.pick_up(look, _CALL)
-    if picked.running:
-        raise StillRunning(f"{len(picked.running)} dates of {processor.name}: {next(iter(picked.running.values()))}")
-    if picked.outcomes:
-        look = engine.scan(scope)
-    progress = _Progress(processor.name, len(days), log)
-    report = engine.apply(look, progress=progress, look_again=False)  # its outcomes were measured in the table
-    report.outcomes = [*picked.outcomes, *report.outcomes]
-    done = Counter(str(outcome.status) for outcome in report.outcomes)
-    complete = {outcome.target.day for outcome in report.outcomes if outcome.status is Status.COMPLETE}
-    if push.attempt > 1:  # an earlier delivery may have ended after it wrote and before it asked
-        complete |= {day for day in days if look.judgement.verdict(Target(processor.name, day)) is Verdict.COMPLETE}
-    # Not with `force`: what follows is run where it asks for it.
-    followed, problem = follow(gapless.engine(Policy()), processor.name, complete, gapless.bus, "run_processor")
-    if problem:
-        report.notes.append(f"what follows {processor.name} in its phase was not asked for, the scan will: {problem}")
-    told: dict[str, Any] = {
+    request = understood(push, read_run_request)
+    processor = understood(push, lambda _message: gapless.pipeline.processor(request.processor)).name
+    ran = run(
+        gapless.engine(Policy(force=request.force), _PATIENCE),
+        gapless.engine(Policy()),  # not with `force`: what follows is run where it asks for it
+        processor=processor,
+        days=request.days,
+        bus=gapless.bus,
+        call=_CALL,
+        is_repeated=push.attempt > 1,
+        progress=_Progress(processor, len(request.days), log),
+    )
+    _log_run(ran, log)
+    if ran.still_running:
+        raise ran.still_running
+    # Acknowledged whatever came out: it is in the ledger, and the tables decide what is tried again and when.
+    return 200, _told(ran)
+
+
+def _told(ran: Ran) -> dict[str, Any]:
+    report = ran.report
+    return {
         "run_id": report.run_id,
-        "processor": processor.name,
-        "dates": len(days),
-        "outcomes": dict(done),
-        "failed": [
-            {"date": o.target.day.isoformat(), "expected": o.expected, "covered": o.covered, "error": o.error}
-            for o in report.failed[:20]
-        ],
-        "waiting": {str(target): why for target, why in list(report.waiting.items())[:20]},
-        "held": {str(gap.target): why for gap, why in look.plan.held[:20]},
-        "started": {str(target): receipt for target, receipt in list(report.started.items())[:20]},
-        "followed_by": listed(followed),
+        "processor": ran.processor,
+        "dates": len(ran.days),
+        "outcomes": dict(Counter(str(outcome.status) for outcome in report.outcomes)),
+        "failed": [_failed(outcome) for outcome in report.failed[:_SHOWN]],
+        "waiting": {str(target): why for target, why in list(report.waiting.items())[:_SHOWN]},
+        "held": {str(gap.target): why for gap, why in ran.held[:_SHOWN]},
+        "started": {str(target): receipt for target, receipt in list(report.started.items())[:_SHOWN]},
+        "followed_by": listed(ran.followed),
         "notes": report.notes,
-        "complete": not (report.failed or report.waiting or report.started or look.plan.held),
+        "complete": ran.is_complete,
     }
+
+
+def _failed(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "date": outcome.target.day.isoformat(),
+        "expected": outcome.expected,
+        "covered": outcome.covered,
+        "error": outcome.error,
+    }
+
+
+def _log_run(ran: Ran, log: Log) -> None:
+    report = ran.report
+    complete = sum(1 for outcome in report.outcomes if outcome.status is Status.COMPLETE)
     log(
         "run_done",
-        f"{processor.name}: {done[Status.COMPLETE]} of {len(days)} dates complete",
+        f"{ran.processor}: {complete} of {len(ran.days)} dates complete",
         "WARNING" if report.failed else "INFO",
-        run_id=report.run_id, processor=processor.name, dates=len(days), complete=done[Status.COMPLETE],
-        failed=len(report.failed), started=len(report.started), waiting=len(report.waiting),
-        followed=sum(len(each.days) for each in followed),
-        first_date=days[0], last_date=days[-1],
-    )  # fmt: skip
+        run_id=report.run_id,
+        processor=ran.processor,
+        dates=len(ran.days),
+        complete=complete,
+        failed=len(report.failed),
+        started=len(report.started),
+        waiting=len(report.waiting),
+        followed=sum(len(each.days) for each in ran.followed),
+        first_date=ran.days[0],
+        last_date=ran.days[-1],
+    )
     _log_sources(report.outcomes, report.run_id, log)
     for note in report.notes:
         log("note", note, "WARNING", run_id=report.run_id)
-    if report.running:
-        raise StillRunning(f"{len(report.running)} dates of {processor.name}: {next(iter(report.running.values()))}")
-    # Acknowledged whatever came out: it is in the ledger, and the tables decide what is tried again and when.
-    return 200, told
 
 
 def _log_sources(outcomes: Sequence[Outcome], run_id: str, log: Log) -> None:
     """Which of two sources the dates were made from, with both counts: one line, and only where there are two."""
-    read = [(o.choice, o) for o in outcomes if o.choice]
+    read = [(outcome.choice, outcome) for outcome in outcomes if outcome.choice]
     if not read:
         return
     read.sort(key=lambda each: (not each[0].fallback, each[1].target.day))
-    (choice, first), more = read[0], f", and {len(read) - 1} more dates" if len(read) > 1 else ""
-    expected, there = sum(o.expected for _, o in read), sum(c.covered for c, _ in read)
+    choice, first = read[0]
+    more = f", and {len(read) - 1} more dates" if len(read) > 1 else ""
+    expected = sum(outcome.expected for _, outcome in read)
+    there = sum(each.covered for each, _ in read)
     log(
         "data_source",
         f"{first.target}: {choice.reason}{more}",
         "WARNING" if choice.fallback else "INFO",
-        run_id=run_id, processor=first.target.processor, dates=len(read), expected_count=expected,
-        upcoming_count=there, coverage_pct=round(100 * there / expected, 2) if expected else None,
-        data_source=", ".join(sorted({o.data_source for _, o in read if o.data_source})),
-        fallbacks=sum(c.fallback for c, _ in read),
-        reasons={o.target.day.isoformat(): c.reason for c, o in read[:20]},
-    )  # fmt: skip
+        run_id=run_id,
+        processor=first.target.processor,
+        dates=len(read),
+        expected_count=expected,
+        upcoming_count=there,
+        coverage_pct=round(100 * there / expected, 2) if expected else None,
+        data_source=", ".join(sorted({outcome.data_source for _, outcome in read if outcome.data_source})),
+        fallbacks=sum(each.fallback for each, _ in read),
+        reasons={outcome.target.day.isoformat(): each.reason for each, outcome in read[:_SHOWN]},
+    )
 
 
 def run_processor(request: flask.Request) -> flask.Response:

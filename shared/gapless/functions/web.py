@@ -1,7 +1,8 @@
 """Between HTTP and the engine: a request in, one call, a typed answer out. Everything that a function shares.
 
 Statuses: 200 looked and did what the counts say; 400, 405, 413, 415 malformed; 409 refused for safety, or work that a
-person asked for was not all done; 424 the tables cannot be read, and trying again will not help; 503 try again.
+person asked for was not all done; 424 the tables cannot be read, and trying again will not help; 500 the installation
+is wrong or Gapless has a bug; 503 try again.
 """
 
 from __future__ import annotations
@@ -16,12 +17,23 @@ from typing import Any
 import flask
 
 from gapless.declare.settings import read_settings
-from gapless.errors import BadInput, GaplessError, Refused
+from gapless.errors import BadConfiguration, BadField, BadInput, GaplessError, Refused
 from gapless.logs import Log, trace_of
 from gapless.messages import DEAD_LETTER_TOPIC
 from gapless.messages.triggers import BadRequest, Poison, read_body
 from gapless.wiring import Gapless, connect
 
+PROBLEM = "application/problem+json"
+_TITLES = {
+    400: "the request is malformed",
+    405: "use POST",
+    409: "refused for safety",
+    413: "the request is too large",
+    415: "send JSON",
+    424: "the tables cannot be read",
+    500: "the function is misconfigured",
+    503: "try again",
+}
 Work = Callable[[Gapless, dict[str, Any], Log], "tuple[int, dict[str, Any]]"]
 
 
@@ -35,10 +47,13 @@ def serve(name: str, work: Work, request: flask.Request) -> flask.Response:
     """Answer one request; nothing but this function knows about HTTP responses."""
     begin = time.monotonic()
     headers = {key.lower(): value for key, value in request.headers.items()}
-    log = Log(name, trace_of(headers, _project()))
+    log = Log(name)
     try:
+        log = Log(name, trace_of(headers, read_settings().project))
         body = read_body(request.method, headers, request.get_data())
-        status, told = work(gapless(), body, log)
+        status, told = _worked(work, body, log)
+    except BadConfiguration as error:
+        return _problem(log, 500, error)
     except BadInput as error:
         return _problem(log, error.status if isinstance(error, BadRequest) else 400, error)
     except Refused as error:
@@ -47,35 +62,39 @@ def serve(name: str, work: Work, request: flask.Request) -> flask.Response:
         return _problem(log, 424 if error.permanent else 503, error)
     except Exception as error:  # noqa: BLE001  (the outermost edge: the stack is for the log, not for the caller)
         log("bug", f"{type(error).__name__}: {error}", "ERROR", stack_trace=traceback.format_exc())
-        return _response(500, {"title": "a bug in Gapless", "status": 500}, "application/problem+json")
+        return _response(500, {"title": "a bug in Gapless", "status": 500}, PROBLEM)
     told["duration_ms"] = round(1000 * (time.monotonic() - begin))
     return _response(status, told, "application/json")
 
 
-def set_aside(engine: Gapless, poison: Poison, log: Log) -> tuple[int, dict[str, Any]]:
-    """Acknowledge a message that delivering again cannot help, once it is on the dead-letter topic and in the log."""
-    number = engine.bus.publish(
+def _worked(work: Work, body: dict[str, Any], log: Log) -> tuple[int, dict[str, Any]]:
+    """The work's answer; a message that delivering again cannot help is set aside here and nowhere else."""
+    running = gapless()
+    try:
+        return work(running, body, log)
+    except Poison as poison:
+        return _set_aside(running, poison, log)
+
+
+def _set_aside(running: Gapless, poison: Poison, log: Log) -> tuple[int, dict[str, Any]]:
+    """Acknowledge a message once it is on the dead-letter topic and in the log."""
+    reason = str(poison)
+    number = running.bus.publish(
         DEAD_LETTER_TOPIC,
-        {"reason": poison.reason, "function": log.function, "message_id": poison.message_id, "data": poison.data},
+        {"reason": reason, "function": log.function, "message_id": poison.message_id, "data": poison.data},
     )
-    log("poison_message", f"set aside: {poison.reason}", "ERROR", message_id=poison.message_id, dead_letter_id=number)
-    return 200, {"status": "set_aside", "reason": poison.reason, "dead_letter_id": number, "triggered": 0}
-
-
-def _project() -> str:
-    return read_settings().project
+    log("poison_message", f"set aside: {reason}", "ERROR", message_id=poison.message_id, dead_letter_id=number)
+    return 200, {"status": "set_aside", "reason": reason, "dead_letter_id": number, "triggered": 0}
 
 
 def _problem(log: Log, status: int, error: GaplessError) -> flask.Response:
-    """Problem details, RFC 9457."""
-    title = {
-        400: "the request is malformed", 405: "use POST", 409: "refused for safety", 413: "the request is too large",
-        415: "send JSON", 424: "the tables cannot be read", 503: "try again",
-    }[status]  # fmt: skip
-    log("request_failed", str(error), "ERROR" if status == 424 else "WARNING", status=status)
-    field = str(error).partition(":")[0] if status in (400, 413, 415) else None
-    told = {"type": "about:blank", "title": title, "status": status, "detail": str(error)}
-    response = _response(status, told | ({"field": field} if field else {}), "application/problem+json")
+    """Problem details, RFC 9457; the field of a bad input is a member of its own."""
+    is_ours_to_mend = status in (424, 500)
+    log("request_failed", str(error), "ERROR" if is_ours_to_mend else "WARNING", status=status)
+    told: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": str(error)}
+    if isinstance(error, BadField):
+        told["field"] = error.field
+    response = _response(status, told, PROBLEM)
     if status == 405:
         response.headers["Allow"] = "POST"
     if status == 503:

@@ -1,0 +1,1 @@
+"""The embedded warehouse, for a laptop and the tests. Not deployed."""

@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from gapless.declare.processor import Processor
-from gapless.errors import BadInput
+from gapless.errors import BadField
 from gapless.model import days_between
 
 RUN_TOPIC = "gapless-run"
@@ -119,10 +119,10 @@ def read_completion(message: Mapping[str, Any]) -> Completion:
     if status is None or status == "":
         status = "success" if message.get("success") is True else ""  # phase 4's trigger has it so
     if not isinstance(status, str) or (status and status.lower() not in _STATUSES):
-        raise BadInput(f"status: {_shown(status)} is none of {', '.join(sorted(_STATUSES))}")
+        raise BadField("status", f"{_shown(status)} is none of {', '.join(sorted(_STATUSES))}")
     processor = message.get("processor_name") or message.get("processor") or message.get("source_table") or ""
     if not isinstance(processor, str):
-        raise BadInput(f"processor_name: {_shown(processor)} is not a text")
+        raise BadField("processor_name", f"{_shown(processor)} is not a text")
     return Completion(_days(message), processor, status.lower())
 
 
@@ -137,21 +137,21 @@ def _days(message: Mapping[str, Any]) -> tuple[date, ...]:
         if message.get(field):
             return (day_of(field, message[field]),)
     names = ", ".join(("game_dates", "start_date", *_DATE_FIELDS))
-    raise BadInput(f"game_date: there is no date; one of {names} is needed")
+    raise BadField("game_date", f"there is no date; one of {names} is needed")
 
 
 def read_run_request(message: Mapping[str, Any]) -> RunRequest:
     """A request of ours to run a processor; strict, for only we write them. Raises `BadInput` naming the field."""
     unknown = sorted(set(message) - {"processor", "dates", "force", "requested_by"})
     if unknown:
-        raise BadInput(f"{_shown(unknown[0])}: unknown field")
+        raise BadField(_shown(unknown[0]), "unknown field")
     processor, force, by = message.get("processor"), message.get("force", False), message.get("requested_by", "")
     if not isinstance(processor, str) or not processor:
-        raise BadInput(f"processor: {_shown(processor)} is not a processor's name")
+        raise BadField("processor", f"{_shown(processor)} is not a processor's name")
     if not isinstance(force, bool):
-        raise BadInput(f"force: {_shown(force)} is neither true nor false")
+        raise BadField("force", f"{_shown(force)} is neither true nor false")
     if not isinstance(by, str):
-        raise BadInput(f"requested_by: {_shown(by)} is not a text")
+        raise BadField("requested_by", f"{_shown(by)} is not a text")
     return RunRequest(processor, dates_of("dates", message.get("dates")), force, by[:100])
 
 
@@ -163,35 +163,37 @@ def day_of(field: str, value: object) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise BadInput(f"{field}: {_shown(value)} is not a date that exists; write it as YYYY-MM-DD")
+    raise BadField(field, f"{_shown(value)} is not a date that exists; write it as YYYY-MM-DD")
 
 
 def days_of_range(first: date, last: date, most: int = MOST_DAYS) -> tuple[date, ...]:
     """Every day of a range; raises `BadInput` where it is reversed or longer than `most` days."""
     if first > last:
-        raise BadInput(f"start_date: {first} is after end_date {last}; exchange them")
+        raise BadField("start_date", f"{first} is after end_date {last}; exchange them")
     if last - first >= timedelta(days=most):
-        raise BadInput(f"end_date: {first} to {last} are {(last - first).days + 1:,} days, {most:,} at most; split it")
+        raise BadField(
+            "end_date", f"{first} to {last} are {(last - first).days + 1:,} days, {most:,} at most; split it"
+        )
     return tuple(days_between(first, last))
 
 
 def dates_of(field: str, value: object) -> tuple[date, ...]:
     """A list of dates, sorted and without repetition; raises `BadInput` naming the field."""
     if not isinstance(value, list) or not value:
-        raise BadInput(f"{field}: {_shown(value)} is not a list of dates")
+        raise BadField(field, f"{_shown(value)} is not a list of dates")
     if len(value) > MOST_DAYS:
-        raise BadInput(f"{field}: {len(value):,} dates, {MOST_DAYS:,} at most; split it")
+        raise BadField(field, f"{len(value):,} dates, {MOST_DAYS:,} at most; split it")
     return tuple(sorted({day_of(field, item) for item in value}))
 
 
 def payload(data: object) -> dict[str, Any]:
     """The JSON object in a Pub/Sub message's base64 data; raises `BadInput` saying what it is instead."""
     if not isinstance(data, str) or not data:
-        raise BadInput("data: the message is empty")
+        raise BadField("data", "the message is empty")
     try:
         text = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadInput(f"data: not base64 ({error})") from error
+        raise BadField("data", f"not base64 ({error})") from error
     return parse_object(text)
 
 
@@ -200,13 +202,13 @@ def parse_object(text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise BadInput(f"body: not UTF-8 (byte {error.start})") from error
+        raise BadField("body", f"not UTF-8 (byte {error.start})") from error
     except RecursionError as error:
-        raise BadInput("body: nested too deep") from error
+        raise BadField("body", "nested too deep") from error
     except ValueError as error:
-        raise BadInput(f"body: not JSON ({error})") from error
+        raise BadField("body", f"not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise BadInput(f"body: an object is needed, not {_shown(value)}")
+        raise BadField("body", f"an object is needed, not {_shown(value)}")
     return value
 
 

@@ -1,0 +1,1 @@
+"""Observe: one query sees every target in scope, what these read, the calendar and the ledger."""

@@ -1,0 +1,1 @@
+"""Tasks: they change something, by the engine or beside it. They ask nothing of `questions`."""
