@@ -1,1 +1,1 @@
-"""The `gapless` command: one module per subcommand, which asks, calls, and shows. Nothing is decided here. Not deployed."""
+"""The `gapless` command: one module per subcommand, which asks, calls and shows; nothing is decided here."""
