@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from itertools import accumulate
-from operator import xor
 
 from gapless.declare.pipeline import Pipeline
-from gapless.declare.processor import Processor, Upstream
+from gapless.declare.processor import Processor
+from gapless.judge.acknowledged import by_processor, holds, reappeared
+from gapless.judge.columns import Edge, Judged, Reading
 from gapless.model import (
     ASKS_FOR_A_RUN,
     IS_A_GAP,
+    SETTLED,
     Acknowledged,
     Day,
     Gap,
@@ -32,11 +33,13 @@ from gapless.model import (
     from_micros,
     uncollected,
 )
+from gapless.verdict import Asks
 
 NOTHING = Seen(0, 0)
 # A game lasts about two and a half hours and its box score follows within the next two.
 DUE_AFTER_LAST_START = timedelta(hours=5)
 DUE_WITHOUT_START = time(6)  # on the next morning, where the schedule does not say when the last one begins
+_PAST_DOUBT = (Verdict.COMPLETE, Verdict.ACKNOWLEDGED)  # whatever their rows look like
 _OPEN_FOR_DAYS = 4  # an unfinished unit keeps a date from being due no longer than this
 
 
@@ -82,95 +85,6 @@ class Judgement:
         return not self.gaps
 
 
-def holds(word: Acknowledged, day: date, today: date) -> bool:
-    """Whether an acknowledgement is about a date, and has not expired."""
-    return word.first <= day <= word.last and (word.expires is None or today <= word.expires)
-
-
-def reappeared(
-    pipeline: Pipeline, observation: Observation, word: Acknowledged, day: date, today: date
-) -> Target | None:
-    """What came back after a gap was acknowledged: something that the target is made from and that was written since.
-
-    That is its upstream of its own date; where it reads windows only, its upstream in them. A source is made from
-    nothing here: it comes back by its own rows. What is read for the expectation only is no source.
-    """
-    if word.since is None:
-        return None
-    since = int(word.since.timestamp() * 1_000_000)
-    processor = pipeline.processors[word.processor]
-    if processor.run == "none":
-        read = [Target(processor.name, day)]
-    else:
-        edges = {name: edge for name, edge in processor.upstream.items() if edge.version}
-        read = [Target(name, day) for name, edge in edges.items() if edge.reads_own_day(day < today)]
-        if not any(edge.own_day != "never" for edge in edges.values()):
-            read = [
-                Target(name, day - timedelta(days=back))
-                for name, edge in edges.items()
-                for back in range(1, edge.lookback_days + 1)
-            ]
-    return next((t for t in read if (seen := observation.seen(t)) and seen.changed_at > since), None)
-
-
-class _Edge:
-    """One upstream of the processor being judged, as columns."""
-
-    __slots__ = (
-        "column", "doubtful", "edge", "holes", "name", "needed", "optional", "unsettled", "verdicts", "versions",
-    )  # fmt: skip
-
-    def __init__(self, name: str, edge: Upstream, judged: _Judged, today: int) -> None:
-        self.name = name
-        self.edge = edge
-        # the days for which this upstream's own date has to be settled
-        days = range(len(judged.column))
-        past, future = days[: max(today, 0)], days[max(today, 0) :]
-        self.needed = {"always": days, "historical": past, "upcoming": future, "never": days[:0]}[edge.own_day]
-        if judged.optional or edge.fallback:
-            self.needed = days[:0]
-        self.column = judged.column
-        self.verdicts = judged.verdicts
-        self.versions = judged.versions
-        self.unsettled = judged.unsettled
-        self.holes = judged.holes
-        self.doubtful = judged.doubtful
-        self.optional = judged.optional
-
-    def window(self, i: int, historical: bool) -> tuple[int, int]:
-        """The days read for day i, as a half-open range of indexes."""
-        return max(i - self.edge.lookback_days, 0), i + self.edge.reads_own_day(historical)
-
-
-class _Judged:
-    """A processor's finished column, as its downstream needs it."""
-
-    __slots__ = ("column", "doubtful", "holes", "optional", "unsettled", "verdicts", "versions")
-
-    def __init__(
-        self,
-        p: Processor,
-        column: Sequence[Seen | None],
-        verdicts: list[Verdict | None],
-        unsettled: Mapping[int, Target],
-        doubts: Sequence[int],
-    ) -> None:
-        self.unsettled = unsettled  # by day; values of their own are made once, for there can be a million
-        self.column = column
-        self.verdicts = verdicts
-        self.optional = p.optional
-        # prefix sums: [i] is about the days before i
-        self.versions = list(accumulate([seen.version if seen else 0 for seen in column], xor, initial=0))
-        self.holes = list(accumulate(map(IS_A_GAP.__contains__, verdicts), initial=0))
-        # Being written, or not what its version says: when it is repaired, what was built on it would look up to date.
-        self.doubtful: list[int] | None = None
-        if doubts and p.row_hash == "stored":
-            flags = [0] * len(column)
-            for i in doubts:
-                flags[i] = 1
-            self.doubtful = list(accumulate(flags, initial=0))
-
-
 def civil_today(pipeline: Pipeline, now: datetime) -> date:
     """The date in the pipeline's own time zone."""
     return now.astimezone(pipeline.timezone).date()
@@ -184,14 +98,34 @@ def judge(pipeline: Pipeline, observation: Observation, policy: Policy, scope: S
         if processor.name in observation.columns:
             court.judge_column(processor)
     return Judgement(
-        scope,
-        observation.first,
-        {name: judged.verdicts for name, judged in court.judged.items()},
-        court.gaps,
-        court.phantoms,
-        court.warnings,
-        court.inputs,
+        scope=scope,
+        first=observation.first,
+        verdicts={name: judged.verdicts for name, judged in court.judged.items()},
+        gaps=court.gaps,
+        phantoms=court.phantoms,
+        warnings=court.warnings,
+        inputs=court.inputs,
     )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Hearing:
+    """One processor before the court: what was seen of it, what it reads, and what is decided so far."""
+
+    p: Processor
+    column: Sequence[Seen | None]
+    reading: Reading
+    inputs: list[int]
+    waits: Mapping[int, tuple[Target, ...]]
+    early: frozenset[int]  # the days that lie inside a season's first days
+    open_days: frozenset[int]
+    scoped: range | frozenset[int]
+    acknowledged: Sequence[Acknowledged]
+    is_known: bool  # the ledger has something to say of it
+    restates: bool  # its rows have to follow from what is there now
+    verdicts: list[Verdict | None]
+    unsettled: dict[int, Target] = field(default_factory=dict)
+    doubts: list[int] = field(default_factory=list)
 
 
 class _Court:
@@ -207,93 +141,102 @@ class _Court:
         self.days = [observation.first + timedelta(days=i) for i in range(self.length)]
         self.today_date = civil_today(pipeline, now)
         self.today = (self.today_date - observation.first).days  # as an index
-        self.judged: dict[str, _Judged] = {}
+        self.judged: dict[str, Judged] = {}
         self.inputs: dict[str, list[int]] = {}
         self.gaps: list[Gap] = []
         self.phantoms: list[Gap] = []
         self.warnings: list[Gap] = []
         self.remembered = {target.processor for target in observation.ledger.history}
-        self.acknowledged = _by_processor(observation.ledger.acknowledged)
+        self.acknowledged = by_processor(observation.ledger.acknowledged)
         # Days of context before the scope are there to be read: their own windows are cut off, so not judged by them.
         self.scope_start = (scope.first - observation.first).days
 
     def judge_column(self, p: Processor) -> None:
         """Judge all dates of one processor; its upstream was judged before."""
-        column = self.observation.columns[p.name]
-        edges = [_Edge(name, edge, self.judged[name], self.today) for name, edge in p.upstream.items()]
-        self.inputs[p.name] = inputs = self._inputs(edges)
-        waits = self._waits_for(edges)
-        verdicts: list[Verdict | None] = [None] * self.length
-        restates = p.restate == "on_upstream_change" and p.row_hash == "stored"
-        early = self._bootstrap(p)
-        open_days = self._open_days(p)
-        acknowledged = self.acknowledged.get(p.name, ())
-        fillable: list[int] | None = None
-        low, high = self._applicable(p)
-        scoped = self._scoped(p)
-        complete, off_day, blocked = Verdict.COMPLETE, Verdict.OFF_DAY, Verdict.BLOCKED
-        given_up, not_due, in_flight = Verdict.ACKNOWLEDGED, Verdict.NOT_DUE, Verdict.IN_FLIGHT
-        name, days, gaps = p.name, self.days, self.gaps
-        remembered = bool(acknowledged) or name in self.remembered
-        unsettled: dict[int, Target] = {}
-        doubts: list[int] = []
-        for i in range(low, high):
+        hearing = self._hearing(p)
+        self.inputs[p.name] = hearing.inputs
+        for i in self._undecided(hearing, self._applicable(p)):
+            self._decide(hearing, i)
+        self.judged[p.name] = Judged(p, hearing.column, hearing.verdicts, hearing.unsettled, hearing.doubts)
+
+    def _hearing(self, p: Processor) -> _Hearing:
+        edges = [Edge(name, edge, self.judged[name], self.today) for name, edge in p.upstream.items()]
+        reading = Reading(edges, self.length)
+        words = self.acknowledged.get(p.name, ())
+        return _Hearing(
+            p=p,
+            column=self.observation.columns[p.name],
+            reading=reading,
+            inputs=reading.inputs(),
+            waits=reading.waits(),
+            early=self._bootstrap(p),
+            open_days=self._open_days(p),
+            scoped=self._scoped(p),
+            acknowledged=words,
+            is_known=bool(words) or p.name in self.remembered,
+            restates=p.restate == "on_upstream_change" and p.row_hash == "stored",
+            verdicts=[None] * self.length,
+        )
+
+    def _undecided(self, hearing: _Hearing, days: range) -> list[int]:
+        """Decide what needs no weighing, which is nearly everything; returns the days that are left."""
+        column, verdicts, inputs = hearing.column, hearing.verdicts, hearing.inputs
+        waits, open_days, calendar = hearing.waits, hearing.open_days, self.observation.calendar
+        restates, scope_start = hearing.restates, self.scope_start
+        complete, off_day = Verdict.COMPLETE, Verdict.OFF_DAY
+        undecided = []
+        for i in days:
             seen = column[i]
-            if seen is None:
-                if i not in waits and self.observation.calendar[i] is None:
+            if i in waits:
+                undecided.append(i)
+            elif seen is None:
+                if calendar[i] is None:
                     verdicts[i] = off_day
-                    continue
-            elif (
-                i not in waits
-                and seen.expected == seen.covered > 0
-                and i not in open_days
-                and not (seen.extra or seen.suspect or seen.altered or seen.duplicates)
-                and (not restates or seen.inputs == inputs[i] or i < self.scope_start)
-            ):
-                verdicts[i] = complete
-                continue
-            seen = seen or NOTHING
-            verdict = self._weigh(p, i, seen, i in waits, inputs[i], edges, early, open_days, restates)
-            in_scope = i in scoped
-            if verdict in IS_A_GAP:
-                target = Target(name, days[i])
-                if remembered:
-                    verdict = self._known(target, verdict, inputs[i], acknowledged)
-                if verdict is not given_up:
-                    if not (verdict is Verdict.PARTIAL and self.policy.lift_gate):
-                        unsettled[i] = target
-                    if verdict is blocked:
-                        if in_scope:
-                            blockers = waits.get(i) or self._window_blockers(i, edges)
-                            gaps.append(Gap(target, blocked, seen, inputs[i], None, blockers))
-                    elif in_scope:
-                        fillable = fillable or self._fillable(edges)
-                        gaps.append(self._gap(p, target, i, verdict, seen, inputs[i], edges, fillable[i]))
-            elif verdict is not_due:
-                unsettled[i] = Target(name, days[i])
-            elif verdict is off_day and acknowledged and self._lacks_its_source(p, days[i], acknowledged):
-                verdict = given_up  # nothing is expected of such a table, and a person has said that it lacks this
-            elif in_scope and verdict is Verdict.PHANTOM:
-                self.phantoms.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
-            elif in_scope and verdict is complete and p.is_thin(seen.covered, seen.expected):
-                self.warnings.append(Gap(Target(p.name, self.days[i]), verdict, seen, inputs[i], None))
-            verdicts[i] = verdict
-            if (
-                (seen.altered or seen.duplicates or verdict is in_flight)
-                and verdict is not complete
-                and verdict is not given_up
-            ):
-                doubts.append(i)
-        self.judged[p.name] = _Judged(p, column, verdicts, unsettled, doubts)
+                else:
+                    undecided.append(i)
+            else:
+                is_whole = seen.expected == seen.covered > 0
+                is_sound = not (seen.extra or seen.suspect or seen.altered or seen.duplicates)
+                is_current = not restates or seen.inputs == inputs[i] or i < scope_start
+                if is_whole and is_sound and is_current and i not in open_days:
+                    verdicts[i] = complete
+                else:
+                    undecided.append(i)
+        return undecided
+
+    def _decide(self, hearing: _Hearing, i: int) -> None:
+        """Weigh one target, hear the ledger, and remember what follows from the verdict."""
+        seen = hearing.column[i] or NOTHING
+        target = Target(hearing.p.name, self.days[i])
+        verdict = self._heard(hearing, target, i, self._weigh(hearing, i, seen))
+        hearing.verdicts[i] = verdict
+        may_be_built_on = verdict in SETTLED or (verdict is Verdict.PARTIAL and self.policy.lift_gate)
+        if not may_be_built_on:
+            hearing.unsettled[i] = target
+        is_in_doubt = seen.altered or seen.duplicates or verdict is Verdict.IN_FLIGHT
+        if is_in_doubt and verdict not in _PAST_DOUBT:
+            hearing.doubts.append(i)
+        if i in hearing.scoped:
+            self._list(hearing, target, i, verdict, seen)
+
+    def _list(self, hearing: _Hearing, target: Target, i: int, verdict: Verdict, seen: Seen) -> None:
+        """Tell of a target in scope that wants something of anybody."""
+        if verdict in IS_A_GAP:
+            self.gaps.append(self._gap(hearing, target, i, verdict, seen))
+        elif verdict.meaning.asks is Asks.CLEAN_UP:
+            self.phantoms.append(Gap(target, verdict, seen, hearing.inputs[i], None))
+        elif verdict is Verdict.COMPLETE and hearing.p.is_thin(seen.covered, seen.expected):
+            self.warnings.append(Gap(target, verdict, seen, hearing.inputs[i], None))
 
     # -- columns ------------------------------------------------------------------------------------------------
 
-    def _applicable(self, p: Processor) -> tuple[int, int]:
+    def _applicable(self, p: Processor) -> range:
+        """The days that are the processor's business."""
         split = min(max(self.today, 0), self.length)
         horizon = min(max(self.today + self.pipeline.horizon_days + 1, 0), self.length)
         if p.applies_to == "historical":
-            return 0, split
-        return (split if p.applies_to == "upcoming" else 0), horizon
+            return range(split)
+        return range(split if p.applies_to == "upcoming" else 0, horizon)
 
     def _scoped(self, p: Processor) -> range | frozenset[int]:
         """The days in scope as indexes."""
@@ -302,35 +245,6 @@ class _Court:
         if self.scope.dates:
             return frozenset((d - self.observation.first).days for d in self.scope.dates)
         return range(self.scope_start, (self.scope.last - self.observation.first).days + 1)
-
-    def _inputs(self, edges: Sequence[_Edge]) -> list[int]:
-        """Per day, the fingerprint of everything that a run would read."""
-        total = [0] * self.length
-        for e in edges:
-            if not e.edge.version:
-                continue
-            back = e.edge.lookback_days
-            starts = [0] * min(back, self.length) + e.versions[: max(self.length - back, 0)]
-            if e.edge.own_day in ("always", "never"):
-                ends = e.versions[1:] if e.edge.own_day == "always" else e.versions[:-1]
-            else:
-                split = min(max(self.today, 0), self.length)
-                past, future = e.versions[1 : split + 1], e.versions[split:-1]
-                if e.edge.own_day == "upcoming":
-                    past, future = e.versions[:split], e.versions[split + 1 :]
-                ends = past + future
-            total = list(map(xor, total, map(xor, starts, ends)))
-        return total
-
-    def _waits_for(self, edges: Sequence[_Edge]) -> dict[int, tuple[Target, ...]]:
-        """Per day, what is read of the day itself and is not settled; days that wait for nothing are not there."""
-        waits: dict[int, tuple[Target, ...]] = {}
-        for e in edges:
-            needed = e.needed
-            for i, target in e.unsettled.items():
-                if i in needed:
-                    waits[i] = (*waits[i], target) if i in waits else (target,)
-        return waits
 
     def _bootstrap(self, p: Processor) -> frozenset[int]:
         """The days that lie inside a season's first days."""
@@ -357,112 +271,92 @@ class _Court:
         morning = datetime.combine(self.days[i] + timedelta(days=1), DUE_WITHOUT_START, self.pipeline.timezone)
         return self.now >= morning
 
-    def _fillable(self, edges: Sequence[_Edge]) -> list[int]:
-        """Per day, when the newest thing that a run would read came into being (microseconds)."""
-        latest = [0] * self.length
-        for e in edges:
-            if e.optional:
-                continue
-            back = e.edge.lookback_days
-            changed = [seen.changed_at if seen else 0 for seen in e.column]
-            if e.edge.own_day != "never":
-                latest = list(map(max, latest, changed))
-            if back:
-                latest = list(map(max, latest, _window_max(changed, back)))
-        return latest
-
     # -- one target ---------------------------------------------------------------------------------------------
 
-    def _weigh(
-        self,
-        p: Processor,
-        i: int,
-        seen: Seen,
-        waits: bool,
-        inputs: int,
-        edges: Sequence[_Edge],
-        early: frozenset[int],
-        open_days: frozenset[int],
-        restates: bool,
-    ) -> Verdict:
+    def _weigh(self, hearing: _Hearing, i: int, seen: Seen) -> Verdict:
         """What the tables alone say of one target."""
-        if i in early and not seen.rows:
+        if i in hearing.early and not seen.rows:
             return Verdict.BOOTSTRAP
-        if i in open_days:
+        if i in hearing.open_days:
             return Verdict.NOT_DUE
-        if waits:
-            return self._unready(i, edges)
-        day = self.observation.calendar[i]
-        if seen.expected == 0:
-            if not seen.rows and not (day and day.scheduled):
-                return Verdict.OFF_DAY
-            if self._window_unsettled(i, edges):
-                return Verdict.BLOCKED  # what is expected follows from the window, and that is not whole
-            if seen.rows:
-                return Verdict.PHANTOM
-            return Verdict.OFF_DAY if p.run == "none" else Verdict.BOOTSTRAP
-        if seen.covered == 0:
-            return self._waits(i, edges) or Verdict.MISSING
-        if seen.suspect or seen.altered or seen.duplicates:
-            return self._waits(i, edges) or Verdict.CONTAMINATED
-        if not p.has_enough(seen.covered, seen.expected):
-            return self._waits(i, edges) or Verdict.PARTIAL
-        if restates and seen.inputs != inputs and i >= self.scope_start:
-            # Built on something else than is there now. While a part of that is being repaired it may yet come back.
-            if self._window_unsettled(i, edges):
-                return Verdict.BLOCKED
-            return self._waits(i, edges) or Verdict.CONTAMINATED
+        if i in hearing.waits:
+            return self._unready(hearing, i)
+        if not seen.expected:
+            return self._unexpected(hearing, i, seen)
+        lacking = self._lacking(hearing.p, seen)
+        if lacking:
+            return Verdict.BLOCKED if hearing.reading.is_doubtful(i) else lacking
+        if self._is_outdated(hearing, i, seen):
+            # While a part of what it reads is being repaired, that may yet come back as it was.
+            may_come_back = hearing.reading.has_holes(i) or hearing.reading.is_doubtful(i)
+            return Verdict.BLOCKED if may_come_back else Verdict.CONTAMINATED
         # Beside a day's expected rows a record may hold more, such as a prediction for a player who then stayed away.
-        return Verdict.PHANTOM if seen.extra and p.restate != "never" else Verdict.COMPLETE
+        has_too_much = seen.extra and hearing.p.restate != "never"
+        return Verdict.PHANTOM if has_too_much else Verdict.COMPLETE
 
-    def _unready(self, i: int, edges: Sequence[_Edge]) -> Verdict:
-        if i < self.today - _OPEN_FOR_DAYS:
-            return Verdict.BLOCKED  # no day that far back is open
-        for e in edges:
-            if i in e.unsettled and i in e.needed and e.verdicts[i] is not Verdict.NOT_DUE:
-                return Verdict.BLOCKED
-        return Verdict.NOT_DUE
+    def _unready(self, hearing: _Hearing, i: int) -> Verdict:
+        """Of a day on which something is not settled that it reads of the day itself."""
+        may_be_open = i >= self.today - _OPEN_FOR_DAYS
+        is_early = may_be_open and hearing.reading.waits_only_for_what_is_not_due(i)
+        return Verdict.NOT_DUE if is_early else Verdict.BLOCKED
 
-    def _waits(self, i: int, edges: Sequence[_Edge]) -> Verdict | None:
-        """Blocked while something that a run would read is being written, or is not what its version says."""
-        for e in edges:
-            if e.doubtful and self._is_doubtful(i, e):
-                return Verdict.BLOCKED
-        return None
+    def _unexpected(self, hearing: _Hearing, i: int, seen: Seen) -> Verdict:
+        """Of a target of which nothing is expected."""
+        day = self.observation.calendar[i]
+        if not seen.rows and not (day and day.scheduled):
+            return Verdict.OFF_DAY
+        if hearing.reading.has_holes(i):
+            return Verdict.BLOCKED  # what is expected follows from the window, and that is not whole
+        if seen.rows:
+            return Verdict.PHANTOM
+        return Verdict.OFF_DAY if hearing.p.run == "none" else Verdict.BOOTSTRAP
 
-    def _is_doubtful(self, i: int, e: _Edge) -> bool:
-        start, end = e.window(i, i < self.today)
-        return e.doubtful is not None and e.doubtful[end] != e.doubtful[start]
+    @staticmethod
+    def _lacking(p: Processor, seen: Seen) -> Verdict | None:
+        """What is wrong with the rows by themselves."""
+        if not seen.covered:
+            return Verdict.MISSING
+        if seen.suspect or seen.altered or seen.duplicates:
+            return Verdict.CONTAMINATED
+        return None if p.has_enough(seen.covered, seen.expected) else Verdict.PARTIAL
 
-    def _window_unsettled(self, i: int, edges: Sequence[_Edge]) -> bool:
-        for e in edges:
-            if not e.optional and e.edge.version and not e.edge.fallback:
-                start, end = e.window(i, i < self.today)
-                if e.holes[end] != e.holes[start]:
-                    return True
-        return False
+    def _is_outdated(self, hearing: _Hearing, i: int, seen: Seen) -> bool:
+        """Whether it was built on something else than is there now."""
+        return hearing.restates and seen.inputs != hearing.inputs[i] and i >= self.scope_start
 
-    def _known(self, target: Target, verdict: Verdict, inputs: int, acknowledged: Sequence[Acknowledged]) -> Verdict:
-        """What the ledger adds: somebody is at work, a person has spoken, or trying again is pointless."""
-        for word in acknowledged:
-            if holds(word, target.day, self.today_date) and not reappeared(
-                self.pipeline, self.observation, word, target.day, self.today_date
-            ):
-                return Verdict.ACKNOWLEDGED
+    def _heard(self, hearing: _Hearing, target: Target, i: int, verdict: Verdict) -> Verdict:
+        """The verdict with what the ledger adds to it."""
+        if verdict in IS_A_GAP:
+            return self._known(hearing, target, i, verdict) if hearing.is_known else verdict
+        if verdict is Verdict.OFF_DAY and hearing.acknowledged and self._lacks_its_source(hearing, target, i):
+            return Verdict.ACKNOWLEDGED  # nothing is expected of such a table, and a person has said that it lacks this
+        return verdict
+
+    def _known(self, hearing: _Hearing, target: Target, i: int, verdict: Verdict) -> Verdict:
+        """What the ledger adds to a gap: a person has spoken, somebody is at work, or trying again is pointless."""
+        if any(self._is_given_up(word, target) for word in hearing.acknowledged):
+            return Verdict.ACKNOWLEDGED
         history = self.observation.ledger.history.get(target)
         if history is None:
             return verdict
         if history.lease_until and history.lease_until > self.now:
             return Verdict.IN_FLIGHT
-        if verdict in ASKS_FOR_A_RUN and not self.policy.force and self._spent(history, inputs):
-            return Verdict.EXHAUSTED
-        return verdict
+        would_be_tried = verdict in ASKS_FOR_A_RUN and not self.policy.force
+        return Verdict.EXHAUSTED if would_be_tried and self._spent(history, hearing.inputs[i]) else verdict
 
-    def _lacks_its_source(self, p: Processor, day: date, acknowledged: Sequence[Acknowledged]) -> bool:
+    def _is_given_up(self, word: Acknowledged, target: Target) -> bool:
+        """Whether an acknowledgement is about a target and still holds."""
+        return holds(word, target.day, self.today_date) and not self._back(word, target)
+
+    def _back(self, word: Acknowledged, target: Target) -> Target | None:
+        return reappeared(self.pipeline, self.observation, word, target.day, self.today_date)
+
+    def _lacks_its_source(self, hearing: _Hearing, target: Target, i: int) -> bool:
         """Whether a source that nothing is expected of has nothing on a day with games, as was acknowledged."""
-        games = self.observation.calendar[(day - self.observation.first).days]
-        played = bool(games and games.scheduled) and p.run == "none"
-        return played and any(holds(word, day, self.today_date) for word in acknowledged)
+        games = self.observation.calendar[i]
+        if hearing.p.run != "none" or not (games and games.scheduled):
+            return False
+        return any(holds(word, target.day, self.today_date) for word in hearing.acknowledged)
 
     def _spent(self, history: History, inputs: int) -> bool:
         """Whether the retry budget is used up; new inputs give a new one."""
@@ -471,79 +365,50 @@ class _Court:
         abandoned = history.attempts - history.failures
         return history.failures >= self.policy.max_failures or abandoned >= self.policy.max_abandoned
 
-    def _gap(
-        self,
-        p: Processor,
-        target: Target,
-        i: int,
-        verdict: Verdict,
-        seen: Seen,
-        inputs: int,
-        edges: Sequence[_Edge],
-        changed_at: int,
-    ) -> Gap:
-        since = from_micros(changed_at) if changed_at else self._midnight_after(i)
-        history = self.observation.ledger.history.get(target)
+    def _gap(self, hearing: _Hearing, target: Target, i: int, verdict: Verdict, seen: Seen) -> Gap:
+        inputs = hearing.inputs[i]
+        if verdict.meaning.asks is Asks.UPSTREAM:
+            return Gap(target, verdict, seen, inputs, None, hearing.waits.get(i) or self._unfinished(hearing, i))
+        history = self.observation.ledger.history.get(target) if hearing.is_known else None
+        since = self._fillable_since(hearing, i, history)
+        detail = self._detail(hearing, target, i, verdict, history)
+        return Gap(target=target, verdict=verdict, seen=seen, inputs=inputs, fillable_since=since, detail=detail)
+
+    def _fillable_since(self, hearing: _Hearing, i: int, history: History | None) -> datetime:
         if history and history.last_complete:
             # It was there and is not any more. Nobody knows since when, so it is new: the age limit is for gaps that
             # stood open, the storm breaker and the retry budget are for losses.
-            since = self.now
+            return self.now
+        changed_at = hearing.reading.changed_at[i]
+        return from_micros(changed_at) if changed_at else self._midnight_after(i)
+
+    def _detail(self, hearing: _Hearing, target: Target, i: int, verdict: Verdict, history: History | None) -> str:
+        """What the ledger and the windows say of a gap."""
         detail = ""
-        if p.run == "sql" and self._window_unsettled(i, edges):
-            holes = self._window_blockers(i, edges)
-            detail = f"its look-back spans unfinished targets, {holes[0]} first"
         if verdict is Verdict.EXHAUSTED and history:
             said = history.last_error or "nothing"
             detail = f"{history.attempts} attempts without the data landing; the last said: {said}"
-        lapsed = self._lapsed(target)
-        return Gap(target, verdict, seen, inputs, since, (), "; ".join(part for part in (detail, lapsed) if part))
+        elif hearing.p.run == "sql" and hearing.reading.has_holes(i):
+            first = self._unfinished(hearing, i)[0]
+            detail = f"its look-back spans unfinished targets, {first} first"
+        lapsed = self._lapsed(hearing, target) if hearing.acknowledged else ""
+        return "; ".join(part for part in (detail, lapsed) if part) if lapsed else detail
 
-    def _lapsed(self, target: Target) -> str:
+    def _unfinished(self, hearing: _Hearing, i: int) -> tuple[Target, ...]:
+        """The unfinished targets in the look-back windows, newest first."""
+        return tuple([Target(name, self.days[j]) for name, j in hearing.reading.unfinished(i)])
+
+    def _lapsed(self, hearing: _Hearing, target: Target) -> str:
         """Why an acknowledgement of the target does not hold any more; empty where there is none."""
-        for word in self.acknowledged.get(target.processor, ()):
+        for word in hearing.acknowledged:
             if not word.first <= target.day <= word.last:
                 continue
             if not holds(word, target.day, self.today_date):
                 return f"the acknowledgement of {word.owner} expired on {word.expires}"
-            back = reappeared(self.pipeline, self.observation, word, target.day, self.today_date)
+            back = self._back(word, target)
             if back:
                 return f"{word.owner} had acknowledged it, and {back} was written since"
         return ""
 
     def _midnight_after(self, i: int) -> datetime:
         return datetime.combine(self.days[i] + timedelta(days=1), time(0), self.pipeline.timezone)
-
-    def _window_blockers(self, i: int, edges: Sequence[_Edge]) -> tuple[Target, ...]:
-        """The unfinished targets in the look-back windows, newest first, ten at most of each upstream."""
-        found: list[Target] = []
-        for e in edges:
-            start, end = e.window(i, i < self.today)
-            if e.optional or e.holes[end] == e.holes[start]:
-                continue
-            if e.edge.fallback and not self._is_doubtful(i, e):
-                continue
-            days = (j for j in range(end - 1, start - 1, -1) if e.holes[j + 1] != e.holes[j])
-            found += [Target(e.name, self.days[j]) for j, _ in zip(days, range(10), strict=False)]
-        return tuple(found)
-
-
-def _window_max(values: Sequence[int], back: int) -> list[int]:
-    """Per position, the largest of the `back` values before it; 0 where there are none.
-
-    A window spans the end of one block of `back` values and the beginning of the next, so that the largest so far from
-    both ends of every block is enough.
-    """
-    ahead: list[int] = []  # the largest from a position to the end of its block
-    behind: list[int] = []  # and from the beginning of its block to it
-    for start in range(0, len(values), back):
-        block = values[start : start + back]
-        behind += accumulate(block, max)
-        ahead += reversed([*accumulate(reversed(block), max)])
-    return [0, *behind[:back], *map(max, ahead[1:], behind[back:])][: len(values)]
-
-
-def _by_processor(acknowledged: Sequence[Acknowledged]) -> dict[str, list[Acknowledged]]:
-    found: dict[str, list[Acknowledged]] = {}
-    for word in acknowledged:
-        found.setdefault(word.processor, []).append(word)
-    return found

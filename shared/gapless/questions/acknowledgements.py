@@ -18,7 +18,8 @@ from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
 from gapless.errors import BadInput
-from gapless.judge.verdicts import civil_today, reappeared
+from gapless.judge.acknowledged import reappeared
+from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Acknowledged, Target, Verdict
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse

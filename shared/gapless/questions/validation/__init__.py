@@ -16,7 +16,8 @@ from datetime import date, timedelta
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Engine, Look
 from gapless.errors import BadInput, Storm
-from gapless.judge.verdicts import civil_today, holds
+from gapless.judge.acknowledged import holds
+from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Policy, Scope, Target, Verdict
 from gapless.plan.planner import plan
 from gapless.questions.classify import EXPECTED, Category, Classifier
