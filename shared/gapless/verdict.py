@@ -60,6 +60,7 @@ class Meaning:
     rank: int  # of two, the higher one is worse; a date shows the worst of its targets
     shows: Shows = Shows.WORDS
     repair: Repair = Repair.NOTHING  # of something that the engine runs; a source is loaded
+    instruction: str = ""  # what a person does, where the command of the repair alone does not say it
     left_alone: str = ""  # why a plan does not run it, where its name does not say that
     expects_nothing: bool = False  # unless something before it has changed by the time of its run
     has_its_keys: bool = False  # enough of them, whatever else is there
@@ -147,6 +148,7 @@ class Verdict(StrEnum):
             rank=30,
             shows=Shows.THIN,
             repair=Repair.FORCE,
+            instruction="to make it anew",
             has_its_keys=True,
         ),
     )
@@ -161,6 +163,7 @@ class Verdict(StrEnum):
             style="blue",
             rank=60,
             repair=Repair.WAIT,
+            instruction="nothing; look again later",
             left_alone="another run is at work on it",
         ),
     )
@@ -232,6 +235,7 @@ class Verdict(StrEnum):
             rank=50,
             shows=Shows.SURPLUS,
             repair=Repair.CLEAN,
+            instruction="look at them, then remove them",
             expects_nothing=True,
             has_its_keys=True,
             urgency="info",
@@ -250,6 +254,7 @@ class Verdict(StrEnum):
             rank=110,
             shows=Shows.DETAIL,
             repair=Repair.FORCE,
+            instruction="mend the cause, then",
             left_alone="retry budget spent; a person is needed",
             headline="the retry budget of {n} is spent",
         ),
@@ -265,6 +270,7 @@ class Verdict(StrEnum):
             style="bold red",
             rank=120,
             repair=Repair.LOOK,
+            instruction="look at its evidence",
             urgency="page",
             headline="{n} could not be observed",
         ),

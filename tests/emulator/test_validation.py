@@ -97,7 +97,7 @@ def test_a_null_that_was_published_as_it_is_needs_a_forced_run(built: Shop, tmp_
     shop = built.variant(tmp_path, change={"standing": {"columns": columns}})
     (finding,) = found(look_over(shop), Check.QUALITY)
     assert (finding.rule, finding.found) == ("required forecast_cents", 9)
-    assert finding.remedy == (Repair.FORCE, Target("standing", DAY))
+    assert (finding.remedy.kind, finding.remedy.at) == (Repair.FORCE, Target("standing", DAY))
 
 
 def test_a_column_of_zeros_and_a_repeated_key_are_found(built: Shop) -> None:
@@ -121,7 +121,11 @@ def test_a_source_that_shrank_shows_in_the_history_though_everything_is_complete
     assert {finding.check for finding in report.findings} == {Check.HISTORY}
     first = report.findings[0]
     assert (first.processor, first.days, first.found, first.expected) == ("revenue", (DAY,), 8, 10)
-    assert (first.severity, first.remedy) == (Severity.CRITICAL, (Repair.LOOK, Target("revenue", DAY)))
+    assert (first.severity, first.remedy.kind, first.remedy.at) == (
+        Severity.CRITICAL,
+        Repair.LOOK,
+        Target("revenue", DAY),
+    )
     assert [f.follows for f in report.findings] == [False, True, True]
     built.book().acknowledge("revenue", DAY, DAY, "the shops were closed", "me", None)
     known = look_over(built)
@@ -163,7 +167,7 @@ def test_rows_built_over_a_hole_are_found_and_the_hole_named(built: Shop) -> Non
     spans = [f for f in report.findings if f.rule == "window spans a gap"]
     assert [(f.processor, f.days) for f in spans] == [("standing", (after, after + timedelta(days=1)))]
     assert f"its look-back spans revenue {DAY} (missing)" in spans[0].evidence
-    assert spans[0].remedy == (Repair.APPLY, Target("revenue", DAY))
+    assert (spans[0].remedy.kind, spans[0].remedy.at) == (Repair.APPLY, Target("revenue", DAY))
     assert not spans[0].follows  # the hole lies before the dates that were asked about
 
 

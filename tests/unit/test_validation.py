@@ -162,7 +162,7 @@ def test_rows_that_say_that_they_are_wrong_are_named_though_something_upstream_i
 def test_rows_built_before_their_upstream_are_found() -> None:
     report = examined({"zones": {DAY: keys(10, inputs=7)}}, checks=(Check.CASCADE,))
     assert begins(report) == [("cascade", "built before its upstream", "zones")]
-    assert report.findings[0].remedy == (Repair.APPLY, Target("zones", DAY))
+    assert (report.findings[0].remedy.kind, report.findings[0].remedy.at) == (Repair.APPLY, Target("zones", DAY))
 
 
 def test_complete_rows_over_a_window_with_a_hole_fail_and_begin_at_the_hole() -> None:
@@ -178,7 +178,7 @@ def test_a_root_outside_of_what_was_asked_leaves_its_consequences_in_front() -> 
     report = examined({"zones": {DAY: Seen(10, 0)}, "features": {DAY: Seen(0, 0)}}, scope=scope)
     finding = next(f for f in report.findings if f.check is Check.COVERAGE)
     assert not finding.follows
-    assert finding.remedy == (Repair.APPLY, Target("zones", DAY))
+    assert (finding.remedy.kind, finding.remedy.at) == (Repair.APPLY, Target("zones", DAY))
     assert not report.passed()
 
 
@@ -188,7 +188,7 @@ def test_rows_that_nobody_expects_are_a_warning_with_what_the_calendar_says() ->
     report = examined(columns, processors=processors, checks=(Check.COVERAGE,))
     finding = only(report)
     assert (finding.severity, finding.category) == (Severity.WARNING, Category.STALE_SCHEDULED)
-    assert finding.remedy == (Repair.CLEAN, Target("features", DAY))
+    assert (finding.remedy.kind, finding.remedy.at) == (Repair.CLEAN, Target("features", DAY))
 
 
 # -- quality ---------------------------------------------------------------------------------------------------------
@@ -335,7 +335,11 @@ def test_a_drop_below_the_gate_is_found_though_nothing_more_is_expected(before: 
             "10 keys now, 12 when run run1 landed on 2024-01-10 00:00 UTC. "
             "No more are expected now: a source lost rows, or was corrected"
         )
-        assert (finding.severity, finding.remedy) == (Severity.CRITICAL, (Repair.LOOK, Target("zones", DAY)))
+        assert (finding.severity, finding.remedy.kind, finding.remedy.at) == (
+            Severity.CRITICAL,
+            Repair.LOOK,
+            Target("zones", DAY),
+        )
 
 
 @pytest.mark.parametrize(("left", "found"), [(55, False), (54, True)])
@@ -350,7 +354,7 @@ def test_a_drop_of_a_gap_is_repaired_as_the_gap_is() -> None:
     report = examined(
         {"features": {DAY: Seen(10, 2, 2, inputs=0)}}, books=landed(("features", DAY, 10)), checks=(Check.HISTORY,)
     )
-    assert only(report).remedy == (Repair.APPLY, Target("features", DAY))
+    assert (only(report).remedy.kind, only(report).remedy.at) == (Repair.APPLY, Target("features", DAY))
 
 
 def test_a_drop_downstream_follows_from_the_one_upstream() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ import click
 from gapless.cli.options import open_gapless, where, words
 from gapless.cli.reports.printing import form_of, formats, namer, print_report
 from gapless.cli.sheets import Sheet
+from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
+from gapless.judge.remedies import rerun
 from gapless.judge.verdicts import civil_today
-from gapless.model import IS_A_GAP, Policy, Scope, Target, Verdict
+from gapless.model import IS_A_GAP, Policy, Scope, Target
 from gapless.questions.reports.failures import Cause, causes, direction, half, halves, newest_between
 from gapless.questions.reports.run_history import Outcomes, read_outcomes
+from gapless.verdict import Asks
 from gapless.wiring import Gapless
 
 
@@ -36,13 +39,12 @@ def command(days: int, as_json: bool, markdown: bool, project: str | None, home:
     look = _look_at(gapless, outcomes.still_open)
     found = causes(outcomes.failures, _lacking(look, outcomes.still_open))
     place = words(**{"--project": project, "--home": home, "--now": now})
-    named = namer(pipeline, form)
     sheets = [
         _days_sheet(outcomes),
         _trend_sheet(outcomes, first, today),
         *([_sources_sheet(outcomes.sources, first, today)] if outcomes.sources else []),
-        _causes_sheet(look, [cause for cause in found if cause.permanent], "permanent", place, form, named),
-        _causes_sheet(look, [cause for cause in found if not cause.permanent], "transient", place, form, named),
+        _causes_sheet(pipeline, look, [cause for cause in found if cause.permanent], "permanent", place, form),
+        _causes_sheet(pipeline, look, [cause for cause in found if not cause.permanent], "transient", place, form),
     ]
     waiting = sum(len(cause.open) for cause in found)
     print_report(
@@ -117,10 +119,16 @@ _TITLES = {
 
 
 def _causes_sheet(
-    look: Look | None, found: Sequence[Cause], kind: str, place: str, form: str, named: Callable[[str], str]
+    pipeline: Pipeline,
+    look: Look | None,
+    found: Sequence[Cause],
+    kind: str,
+    place: str,
+    form: str,
 ) -> Sheet:
     """On a terminal the newest text of a cause stands below the table, where it has room."""
     aside = form == "text"
+    named = namer(pipeline, form)
     rows = [
         (
             cause.text,
@@ -132,7 +140,7 @@ def _causes_sheet(
             cause.last_seen,
             f"{len(cause.open):,} open" if cause.open else "resolved",
             *(() if aside else (cause.example,)),
-            _remedy(look, cause, place),
+            _remedy(pipeline, look, cause, place),
         )
         for cause in found
     ]
@@ -144,17 +152,13 @@ def _causes_sheet(
     )  # fmt: skip
 
 
-def _remedy(look: Look | None, cause: Cause, place: str) -> str | None:
+def _remedy(pipeline: Pipeline, look: Look | None, cause: Cause, place: str) -> str | None:
     """The command to try once nothing stands in its way; none where the tables lack nothing any more."""
     if not cause.open:
         return None
-    days = [target.day for target in cause.open]
-    span = words(**{"--start-date": min(days), "--end-date": max(days)})
-    spent = look is not None and any(look.judgement.verdict(target) is Verdict.EXHAUSTED for target in cause.open)
-    if not (cause.permanent or spent):
-        return f"gapless apply{span}{place}"
-    names = ",".join(sorted({target.processor for target in cause.open}))
-    return f"gapless apply --force{span} --processors {names}{place}"
+    verdicts = {look.judgement.verdict(target) for target in cause.open} if look else set()
+    spent = any(verdict is not None and verdict.meaning.asks is Asks.PERSON for verdict in verdicts)
+    return rerun(pipeline, cause.open, force=cause.permanent or spent).typed(place)
 
 
 def _rounded(pct: float | None) -> float | None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import ApplyReport, Look
+from gapless.judge.remedies import remedy_for
 from gapless.model import Gap, Plan, Policy, Target, Verdict
 from gapless.questions.acknowledgements import Standing, in_look
 from gapless.verdict import WORST_FIRST, Asks, Shows
@@ -63,26 +64,8 @@ def _faults(pipeline: Pipeline, gap: Gap) -> list[str]:
 
 
 def fix(pipeline: Pipeline, gap: Gap, place: str = "") -> str:
-    """The exact command that repairs a gap, or what a person has to do; `place` names the warehouse in options."""
-    target, processor = gap.target, pipeline.processors[gap.target.processor]
-    only = f"{_range(target)} --processors {processor.alias or processor.name}"
-    if processor.run == "none" and gap.verdict is Verdict.PHANTOM:
-        return f"look at the rows of {target.day}; load the file that is right about it: gapless load FILE{place}"
-    if processor.run == "none":
-        return f"load the file that holds {target.day}: gapless load FILE{place}"
-    if gap.verdict is Verdict.PHANTOM and processor.run == "sql":
-        return f"look at them, then remove them: gapless clean-phantoms {only}{place}"
-    if gap.verdict is Verdict.PHANTOM:
-        return f"look at the rows of {target.day}; the service that wrote them has to remove them"
-    if gap.verdict is Verdict.IN_FLIGHT:
-        return "nothing; look again later"
-    if gap.verdict is Verdict.EXHAUSTED:
-        return f"mend the cause, then: gapless apply --force {only}{place}"
-    return f"gapless apply {_range(target)}{place}"
-
-
-def _range(target: Target) -> str:
-    return f"--start-date {target.day} --end-date {target.day}"
+    """What repairs a gap, with the exact command; `place` names the warehouse in options."""
+    return remedy_for(pipeline, gap.target, gap.verdict).told(place)
 
 
 def gap_as_json(pipeline: Pipeline, gap: Gap, now: datetime, place: str = "") -> dict[str, Any]:
@@ -286,14 +269,12 @@ def _gap_table(
         days = f"{first} … {last} ({len(members)})" if many else str(first)
         covered, expected = sum(g.seen.covered for g in members), sum(g.seen.expected for g in members)
         pct = f"{100 * covered / expected:.1f} %" if expected else "-"
-        remedy = fix(pipeline, gap, place)
-        if many:
-            remedy = remedy.replace(f"--end-date {first}", f"--end-date {last}")
+        way = remedy_for(pipeline, gap.target, gap.verdict).over(first, last).told(place)
         why = f"{first}: {reason(pipeline, gap)}" if many else reason(pipeline, gap)
         verdict = Text(str(gap.verdict), style=gap.verdict.meaning.style)
         row = (gap.target.processor, days, verdict, pct, _oldest(members, look))
-        table.add_row(*row, *((why, remedy) if wide else ()))
-        below.append((why, remedy))
+        table.add_row(*row, *((why, way) if wide else ()))
+        below.append((why, way))
     if wide:
         console.print(table)
     else:
@@ -308,9 +289,9 @@ def _interleaved(console: Console, table: Table, below: Sequence[tuple[str, str]
     for number, line in enumerate(lines):
         console.print(Text.assemble(*((segment.text, segment.style or "") for segment in line)), overflow="crop")
         if number >= head:
-            why, remedy = below[number - head]
+            why, way = below[number - head]
             console.print(Text(f"    why: {why}", style="bright_black"))
-            console.print(Text(f"    fix: {remedy}", style="bright_black"))
+            console.print(Text(f"    fix: {way}", style="bright_black"))
 
 
 def _oldest(gaps: Sequence[Gap], look: Look) -> str:

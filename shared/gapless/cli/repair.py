@@ -19,6 +19,7 @@ from gapless.cli.sheets import Sheet, show
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import ApplyReport, Engine
 from gapless.errors import BadInput
+from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.model import Gap, Policy, Seen, Target, Verdict
 from gapless.tasks.repair import Case, look_at
@@ -227,7 +228,7 @@ class _Told:
         name, day = gap.target
         alone = f"--date {day} --processors {self.pipeline.processors[name].alias or name}"
         if self.pipeline.processors[name].run == "none":
-            return f"load the file that holds {day}: gapless load FILE{self.place}"
+            return remedy_for(self.pipeline, gap.target, gap.verdict).told(self.place)
         if gap.verdict is Verdict.EXHAUSTED:
             return f"mend the cause ({gap.detail}), then: gapless repair {alone} --force{self.place}"
         if gap.verdict is Verdict.IN_FLIGHT:

@@ -61,11 +61,11 @@ def command(
     nothing_known(chosen.gapless, report.look)
     dates = [_dates(pipeline, report)] if dated else []
     if as_json:
-        print_sheets("json", _sheets(pipeline, report, chosen.place, strict) + dates, **_facts(report, strict))
+        print_sheets("json", _sheets(report, chosen.place, strict) + dates, **_facts(report, strict))
     elif markdown:
         verdict = "passed" if report.passed(strict=strict) else "failed"
         click.echo(f"# Validation of {report.first} to {report.last}: {verdict}\n")
-        print_sheets("markdown", _sheets(pipeline, report, chosen.place, strict, code="`") + dates)
+        print_sheets("markdown", _sheets(report, chosen.place, strict, code="`") + dates)
     else:
         console = Console()
         _show(console, pipeline, report, chosen.place, strict, limit)
@@ -92,12 +92,12 @@ def _facts(report: Report, strict: bool) -> dict[str, Any]:
     }
 
 
-def _sheets(pipeline: Pipeline, report: Report, place: str, strict: bool, code: str = "") -> list[Sheet]:
+def _sheets(report: Report, place: str, strict: bool, code: str = "") -> list[Sheet]:
     """The report as tables; commands stand between marks of code where the format has them."""
     findings = [
         (
             f.check.value, f.rule, f.severity.value, f.category.value, f.processor, f.first, f.last, len(f.days),
-            f.expected, f.found, f.follows, f.evidence, f"{code}{_repair(pipeline, f, place)}{code}",
+            f.expected, f.found, f.follows, f.evidence, f"{code}{f.remedy.typed(place)}{code}",
         )
         for f in report.findings
     ]  # fmt: skip
@@ -145,26 +145,6 @@ def _dates(pipeline: Pipeline, report: Report) -> Sheet:
     return Sheet("dates", "By date", columns, rows, (), marks)
 
 
-def _repair(pipeline: Pipeline, finding: Finding, place: str) -> str:
-    """The command that repairs a finding, as it is typed."""
-    kind, at = finding.remedy
-    if kind is Repair.NOTHING:
-        return ""
-    name = pipeline.processors[at.processor].alias or at.processor
-    first = min(at.day, finding.first)
-    if kind is Repair.LOAD:
-        held = f"{first}" if first == finding.last else f"{first} to {finding.last}"
-        return f"gapless load FILE{place}  # a file with {name} of {held}"
-    if kind is Repair.LOOK:
-        return f"gapless explain {at.day} {name}{place}"
-    dates = f"--start-date {first} --end-date {finding.last}"
-    if kind is Repair.CLEAN:
-        return f"gapless clean-phantoms {dates} --processors {name}{place}"
-    if kind is Repair.FORCE:
-        return f"gapless apply --force {dates} --processors {name}{place}"
-    return f"gapless apply {dates}{place}"
-
-
 def _show(console: Console, pipeline: Pipeline, report: Report, place: str, strict: bool, limit: int) -> None:
     """The report for a person: the answers, then what is wrong where, why, and the command that repairs it."""
     verdict = "[green]passed[/green]" if report.passed(strict=strict) else "[red]failed[/red]"
@@ -172,17 +152,15 @@ def _show(console: Console, pipeline: Pipeline, report: Report, place: str, stri
     show(console, _answers(report, strict))
     begin = _by_place(finding for finding in report.findings if not finding.follows)
     for findings in begin[:limit]:
-        _show_place(console, pipeline, findings, place)
+        _show_place(console, findings, place)
     if len(begin) > limit:
         more = f"… {len(begin) - limit:,} more places; see all with --limit {len(begin)}, --markdown or --json"
         console.print(more, highlight=False)
     _show_what_follows(console, [finding for finding in report.findings if finding.follows])
     runs = [finding for finding in report.findings if finding.remedy.kind is Repair.APPLY]
-    if len({_repair(pipeline, finding, place) for finding in runs}) > 1:
-        first = min(min(finding.remedy.at.day, finding.first) for finding in runs)
-        last = max(finding.last for finding in runs)
-        command = f"gapless apply --start-date {first} --end-date {last}{place}"
-        console.print(Text(f"All that a run repairs: {command}"), soft_wrap=True)
+    if len({finding.remedy.typed(place) for finding in runs}) > 1:
+        whole = runs[0].remedy.over(min(f.remedy.first for f in runs), max(f.remedy.last for f in runs))
+        console.print(Text(f"All that a run repairs: {whole.typed(place)}"), soft_wrap=True)
     if report.absences:
         show(console, _absences(report, pipeline))
 
@@ -195,7 +173,7 @@ def _by_place(findings: Iterable[Finding]) -> list[list[Finding]]:
     return list(places.values())
 
 
-def _show_place(console: Console, pipeline: Pipeline, findings: Sequence[Finding], place: str) -> None:
+def _show_place(console: Console, findings: Sequence[Finding], place: str) -> None:
     worst = findings[0]
     many = f" … {worst.last} ({len(worst.days)} dates)" if len(worst.days) > 1 else ""
     line = Text.assemble(
@@ -207,7 +185,7 @@ def _show_place(console: Console, pipeline: Pipeline, findings: Sequence[Finding
     for finding in findings:
         text = f"    {finding.check.value}, {finding.rule}: {finding.evidence}"
         console.print(Text(text, style="bright_black"), soft_wrap=True)
-    console.print(Text(f"    fix: {_repair(pipeline, worst, place)}"), soft_wrap=True)
+    console.print(Text(f"    fix: {worst.remedy.typed(place)}"), soft_wrap=True)
 
 
 def _show_what_follows(console: Console, findings: Sequence[Finding]) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from gapless.cli.options import open_gapless, scope_of, where, words
-from gapless.cli.present import fix
 from gapless.cli.reports.printing import dated, facts_of, form_of, formats, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
+from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.questions.reports.comparison import Comparison, Fault, Finding, Loss, compare, runs_of_days, says, span
 from gapless.questions.reports.run_history import Teller, read_runs
@@ -125,8 +125,6 @@ def _losses_sheet(
     for group in groups[:most]:
         (first, last), gap = span(group), group[0].gap
         many = len(group) > 1
-        command = fix(pipeline, gap, place).replace(f"--end-date {first}", f"--end-date {last}")
-        command = command.replace(f"holds {first}:", f"holds {first} to {last}:") if many else command
         expected, covered = sum(loss.gap.seen.expected for loss in group), sum(loss.gap.seen.covered for loss in group)
         rows.append(
             (
@@ -135,7 +133,7 @@ def _losses_sheet(
                 says(group[0].says),
                 f"{covered:,} of {expected:,} keys" if expected else f"{gap.seen.rows:,} rows",
                 str(gap.verdict),
-                command,
+                remedy_for(pipeline, gap.target, gap.verdict).over(first, last).told(place),
             )
         )
     return Sheet(

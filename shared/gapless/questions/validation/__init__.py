@@ -27,16 +27,15 @@ from gapless.questions.validation.report import (
     Check,
     Fault,
     Finding,
-    Remedy,
-    Repair,
     Report,
     Severity,
     folded,
 )
 from gapless.questions.validation.tables import Tables
+from gapless.verdict import Repair
 from gapless.warehouse.ports import Param, Warehouse
 
-__all__ = ["Answer", "Check", "Finding", "Remedy", "Repair", "Report", "Severity", "read_by", "validate"]
+__all__ = ["Answer", "Check", "Finding", "Repair", "Report", "Severity", "read_by", "validate"]
 
 
 @dataclass(frozen=True)
@@ -219,13 +218,13 @@ def _losses(tables: Tables, earlier: Mapping[Target, history.Earlier]) -> Iterat
         begins = _begins(pipeline, target, drops)
         if _given_up(tables.look, target, classifier.today):
             severity, category = Severity.EXPECTED, Category.ACKNOWLEDGED
-            remedy = Remedy(Repair.NOTHING, target)
+            remedy = tables.made(Repair.NOTHING, target)
         elif begins != target:
             gone = classifier.verdict(begins) in IS_A_GAP
-            category, remedy = Category.CASCADING, tables.remedy(begins) if gone else Remedy(Repair.LOOK, begins)
+            category, remedy = Category.CASCADING, tables.remedy(begins) if gone else tables.made(Repair.LOOK, begins)
             text += f"; it began with {begins}"
         elif classifier.verdict(target) not in IS_A_GAP:
-            category, remedy = Category.CASCADING, Remedy(Repair.LOOK, target)
+            category, remedy = Category.CASCADING, tables.made(Repair.LOOK, target)
             text += ". No more are expected now: a source lost rows, or was corrected"
         yield tables.fault(
             Check.HISTORY, "fewer than before", target, best.keys, now, text, severity, category, remedy

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gapless.engine import Look
+from gapless.judge.remedies import Remedy
 from gapless.model import Target
 from gapless.questions.classify import Category
 
@@ -29,24 +30,6 @@ class Severity(StrEnum):
     CRITICAL = "critical"
     WARNING = "warning"
     EXPECTED = "expected"
-
-
-class Repair(StrEnum):
-    """What has to be done."""
-
-    APPLY = "apply"  # let the engine fill and rebuild, upstream first
-    FORCE = "force"  # rebuild, though the engine sees nothing wrong or has given up
-    CLEAN = "clean"  # remove rows that nobody expects, after a person has looked at them
-    LOAD = "load"  # bring the rows of a source
-    LOOK = "look"  # a person has to look at the evidence
-    NOTHING = "nothing"
-
-
-class Remedy(NamedTuple):
-    """What repairs a target: which kind of work, and where it begins."""
-
-    kind: Repair
-    at: Target
 
 
 class Fault(NamedTuple):
@@ -77,7 +60,7 @@ class Finding:
     expected: int
     found: int
     evidence: str  # of the worst date
-    remedy: Remedy  # of the date at which work begins first
+    remedy: Remedy  # of all the dates, from that at which work begins first
     follows: bool  # from another finding, and is repaired with it
 
     @property
@@ -155,5 +138,6 @@ def _finding(run: Sequence[Fault]) -> Finding:
         fault.check, fault.rule, fault.severity, fault.category, fault.target.processor,
         tuple(dict.fromkeys(f.target.day for f in run)), sum(f.expected for f in run), sum(f.found for f in run),
         f"{worst.target.day}: {worst.evidence}" if len(run) > 1 else worst.evidence,
-        min((f.remedy for f in run), key=lambda remedy: remedy.at.day), fault.follows,
+        min((f.remedy for f in run), key=lambda remedy: remedy.at.day).over(fault.target.day, run[-1].target.day),
+        fault.follows,
     )  # fmt: skip

@@ -9,10 +9,12 @@ from itertools import accumulate
 
 from gapless.declare.pipeline import Rule
 from gapless.declare.processor import Processor
+from gapless.judge.remedies import Remedy, made, remake, remedy_for
 from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Seen, Target, Verdict
 from gapless.questions.classify import EXPECTED, Category, Classifier
-from gapless.questions.validation.report import Check, Fault, Remedy, Repair, Severity
+from gapless.questions.validation.report import Check, Fault, Severity
+from gapless.verdict import Repair
 
 
 class Tables:
@@ -55,7 +57,7 @@ class Tables:
                     yield self.fault(
                         Check.COVERAGE, "below the warning threshold", target, seen.expected, seen.covered,
                         f"{_share(seen)}: below {p.warn_pct:g} %", Severity.WARNING, Category.TRUE_GAP,
-                        Remedy(Repair.FORCE, target),
+                        self.remedy(target),
                     )  # fmt: skip
             elif verdict is Verdict.PHANTOM:
                 yield self._stale(target, seen)
@@ -101,7 +103,7 @@ class Tables:
             Category.ACKNOWLEDGED: "a person has declared it unrecoverable",
         }.get(category, _joined("nothing is expected", self._units(target.day)))
         severity = Severity.EXPECTED if category in EXPECTED else Severity.WARNING
-        remedy = Remedy(Repair.NOTHING if severity is Severity.EXPECTED else Repair.LOOK, target)
+        remedy = self.made(Repair.NOTHING if severity is Severity.EXPECTED else Repair.LOOK, target)
         return self.fault(
             Check.COVERAGE, str(category), target, seen.expected, seen.covered, text, severity, category, remedy
         )
@@ -228,7 +230,7 @@ class Tables:
             expected = int(rule.at_most * others.rows)
         at = target if category else compared
         category = category or self.classifier.category(compared)
-        remedy = self._at(self.classifier.root(at)) if category else Remedy(Repair.LOOK, target)
+        remedy = self._at(self.classifier.root(at)) if category else self.made(Repair.LOOK, target)
         return self.fault(
             Check.CONSISTENCY, rule.name, target, expected, rows.rows,
             f"{text}: {rule.says}" if rule.says else text,
@@ -246,7 +248,7 @@ class Tables:
         """A fault; what is not given comes from the target. Where its own rows are wrong, it follows from nothing."""
         own = self.classifier.category(target)
         if own in EXPECTED and severity is not Severity.WARNING:
-            severity, category, remedy = Severity.EXPECTED, own, Remedy(Repair.NOTHING, target)
+            severity, category, remedy = Severity.EXPECTED, own, self.made(Repair.NOTHING, target)
         remedy = remedy or self.remedy(target)
         return Fault(
             check, rule, severity or self._severity(target), category or own or Category.DAMAGED, target, expected,
@@ -261,18 +263,15 @@ class Tables:
         """What repairs a target, beginning where its trouble begins; one that looks complete is made anew."""
         if self.classifier.verdict(target) in IS_A_GAP:
             return self._at(self.classifier.root(target))
-        source = self.pipeline.processors[target.processor].run == "none"
-        return Remedy(Repair.LOAD if source else Repair.FORCE, target)
+        return remake(self.pipeline, target)
 
     def _at(self, root: Target) -> Remedy:
         """What repairs a target at which trouble begins."""
-        run, verdict = self.pipeline.processors[root.processor].run, self.classifier.verdict(root)
-        if run == "none":
-            return Remedy(Repair.LOAD, root)
-        if verdict is Verdict.PHANTOM:
-            return Remedy(Repair.CLEAN if run == "sql" else Repair.LOOK, root)
-        kinds = {Verdict.EXHAUSTED: Repair.FORCE, Verdict.IN_FLIGHT: Repair.LOOK}
-        return Remedy(kinds.get(verdict, Repair.APPLY) if verdict else Repair.APPLY, root)
+        return remedy_for(self.pipeline, root, self.classifier.verdict(root))
+
+    def made(self, kind: Repair, target: Target) -> Remedy:
+        """A kind of work on a target, whatever its verdict."""
+        return made(self.pipeline, kind, target)
 
     def _because(self, target: Target, text: str) -> str:
         """A sentence with what a target waits for, and what the ledger and the calendar say."""

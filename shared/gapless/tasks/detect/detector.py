@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Engine, Look
 from gapless.errors import CannotObserve, ClaimLost, GaplessError, Storm, TransientFailure
+from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import table
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
@@ -128,33 +129,23 @@ def _kind(pipeline: Pipeline, look: Look, policy: Policy, gap: Gap) -> str:
 def _alert(pipeline: Pipeline, policy: Policy, kind: str, name: str, gaps: Sequence[Gap]) -> Alert:
     days = sorted(gap.target.day for gap in gaps)
     n = f"{len(days):,} date{'' if len(days) == 1 else 's'}"
-    span = f"--processors {name} --start-date {days[0]} --end-date {days[-1]}"
-    p = pipeline.processors[name]
-    severity, headline, remedy = {
-        "old": (
-            Severity.WARNING,
-            f"{n} could have been filled for more than {policy.age_limit_days} days",
-            f"to fill them: gapless apply {span}",
-        ),
-        "exhausted": (
-            Severity.WARNING,
-            f"the retry budget of {n} is spent",
-            f"{gaps[0].target.day}: {gaps[0].detail}\nwhen the cause is mended: gapless apply --force {span}",
-        ),
-        "source": (
-            Severity.INFO if p.optional else Severity.WARNING,
-            f"{n} of this source are missing or partial",
-            "to fill them: gapless load PATH",
-        ),
-        "unknown": (Severity.PAGE, f"{n} could not be observed", f"to look: gapless explain {days[0]} {name}"),
-        "phantom": (Severity.INFO, f"{n} hold rows that nobody expects", f"to look: gapless explain {days[0]} {name}"),
-        "thin": (
-            Severity.INFO,
-            f"{n} are complete with less than {p.warn_pct:g} % of what is expected",
-            f"to look: gapless explain {days[0]} {name}",
-        ),
-    }[kind]
-    return Alert(f"{PREFIX}{kind}/{name}", severity, len(days), f"{name}: {headline}", f"{first_dates(days)}\n{remedy}")
+    p, verdict = pipeline.processors[name], gaps[0].verdict
+    meaning = verdict.meaning
+    severity, headline = Severity(meaning.urgency), meaning.headline.format(n=n, words=meaning.words)
+    if kind == "old":
+        severity = Severity.WARNING
+        headline = f"{n} could have been filled for more than {policy.age_limit_days} days"
+    elif kind == "source":
+        severity = Severity.INFO if p.optional else Severity.WARNING
+        headline = f"{n} of this source are missing or partial"
+    elif kind == "thin":
+        severity = Severity.INFO
+        headline = f"{n} are complete with less than {p.warn_pct:g} % of what is expected"
+    first = Target(name, days[0])
+    way = remedy_for(pipeline, first, verdict).over(days[0], days[-1]).told()
+    detail = f"{gaps[0].target.day}: {gaps[0].detail}" if meaning.asks is Asks.PERSON and gaps[0].detail else ""
+    text = "\n".join(part for part in (first_dates(days), detail, way) if part)
+    return Alert(f"{PREFIX}{kind}/{name}", severity, len(days), f"{name}: {headline}", text)
 
 
 def _flood(look: Look, gaps: Sequence[Gap], policy: Policy) -> Alert:
