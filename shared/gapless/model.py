@@ -289,6 +289,14 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+class Upkeep(StrEnum):
+    """Work on a table that is no run of its processor. Claims, outcomes and backups of it carry the word."""
+
+    CLEAN_UP = "cleanup"
+    CLEAN_PHANTOMS = "clean-phantoms"
+    RESTORE = "restore"
+
+
 class Cause(StrEnum):
     """What kept an attempt from landing."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gapless.model import Target
+from gapless.model import Target, Upkeep
 from gapless.questions.reports.comparison import compare
 from gapless.questions.reports.run_history import DayOfRuns, Teller, Told, Word, read_outcomes, read_runs
 from gapless.tasks.detect.detector import GapHistory
@@ -142,13 +142,24 @@ def test_outcomes_are_counted_by_the_days_of_the_pipelines_zone(shop: Shop) -> N
     outcome(shop, datetime(2024, 2, 6, 12, tzinfo=UTC), "complete", expected_count=0, backfill_run_id="other",
             data_source="UPCG")  # fmt: skip
     outcome(shop, datetime(2024, 2, 6, 12, tzinfo=UTC), "skipped")
-    outcome(shop, datetime(2024, 2, 6, 12, tzinfo=UTC), "complete", data_source="cleanup", expected_count=0)
     outcome(shop, datetime(2024, 1, 2, 12, tzinfo=UTC), "complete")
     found = read_outcomes(shop.gapless.warehouse, shop.pipeline, date(2024, 2, 1), date(2024, 2, 12))
     (only,) = found.days
     assert only[:5] == DayOfRuns(date(2024, 2, 6), 2, 2, 1, 0, None)[:5]
     assert only.coverage_pct == pytest.approx(83.35)  # nothing was expected of one of them
     assert found.sources == {"UPCG": {date(2024, 2, 6): 2}}
+
+
+@pytest.mark.parametrize("work", Upkeep)
+def test_clean_ups_and_restores_are_no_runs_in_the_history(shop: Shop, work: Upkeep) -> None:
+    outcome(shop, datetime(2024, 2, 6, 12, tzinfo=UTC), "complete")
+    outcome(
+        shop, datetime(2024, 2, 6, 13, tzinfo=UTC), "complete", data_source=work.value, expected_count=0,
+        backfill_run_id="cleaner",
+    )  # fmt: skip
+    found = read_outcomes(shop.gapless.warehouse, shop.pipeline, date(2024, 2, 1), date(2024, 2, 12))
+    assert found.days == [DayOfRuns(date(2024, 2, 6), 1, 1, 0, 0, 100.0)]
+    assert found.sources == {}
 
 
 def test_failures_come_with_what_is_permanent_and_what_has_been_repaired_since(shop: Shop, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gapless.declare.pipeline import Pipeline
 from gapless.ledger import table, view_body
-from gapless.model import Target, days_between, from_micros
+from gapless.model import Target, Upkeep, days_between, from_micros
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.template import template
@@ -179,7 +179,7 @@ def read_outcomes(warehouse: Warehouse, pipeline: Pipeline, first: date, last: d
     ]
     params: dict[str, Param] = {
         "first": first, "last": last, "since": midnight(first), "days": borders,
-        "until": midnight(last + timedelta(days=1)),
+        "until": midnight(last + timedelta(days=1)), "upkeep": [work.value for work in Upkeep],
     }  # fmt: skip
     rows = warehouse.rows(_outcomes_statement(pipeline.ledger), params, purpose="history").rows
     days: list[DayOfRuns] = []

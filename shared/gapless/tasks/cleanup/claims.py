@@ -9,7 +9,7 @@ from typing import Any
 from gapless import ledger
 from gapless.declare.processor import Processor
 from gapless.errors import ClaimLost, GaplessError, Refused
-from gapless.model import Claim, Outcome, Status, Target, Wanted
+from gapless.model import Claim, Outcome, Status, Target, Upkeep, Wanted
 from gapless.tasks.cleanup.records import Head
 
 
@@ -18,11 +18,11 @@ class Claimed:
 
     def __init__(
         self, book: ledger.SqlLedger, clock: Callable[[], datetime], processor: Processor, days: Sequence[date],
-        head: Head, run_id: str, reason: str,
+        head: Head, run_id: str, work: Upkeep,
     ) -> None:  # fmt: skip
         self._book, self._clock = book, clock
         self._table, self._run_id = processor.table, run_id
-        self._wanted = [Wanted(Target(processor.name, day), 0, reason) for day in days]
+        self._wanted = [Wanted(Target(processor.name, day), 0, work.value) for day in days]
         self._head = head
         self._claim = Claim(0, ())
         self._begin = self._clock()

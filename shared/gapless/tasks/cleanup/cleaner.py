@@ -15,6 +15,7 @@ from gapless.declare.processor import Processor
 from gapless.declare.settings import Settings
 from gapless.errors import CannotObserve, GaplessError, Halted, Refused, TransientFailure
 from gapless.judge.verdicts import civil_today
+from gapless.model import Upkeep
 from gapless.tasks.cleanup import statements
 from gapless.tasks.cleanup.claims import Claimed
 from gapless.tasks.cleanup.decision import Counts, Decision, Rules, decide
@@ -84,7 +85,7 @@ class Cleaner:
             done.status, done.after = (Ended.DRY_RUN if decision.days else Ended.NOTHING), counts.report
             done.deleted = 0
             return
-        targets = self._claimed(processor, tuple(decision.days), head, done.run_id, "cleanup")
+        targets = self._claimed(processor, tuple(decision.days), head, done.run_id, Upkeep.CLEAN_UP)
         with targets as claim:
             self._remove(done, processor, decision, claim)
             done.after = self._counts(processor).report
@@ -103,7 +104,7 @@ class Cleaner:
         why: str = "",
     ) -> None:
         """Back up, count, write the backup down, delete, count; `where` and its `params` narrow the dates' rows."""
-        why = why or f"cleanup {done.run_id}: dates before {decision.cutoff}"
+        why = why or f"{Upkeep.CLEAN_UP} {done.run_id}: dates before {decision.cutoff}"
         backup = statements.backup_name(self.pipeline, processor, civil_today(self.pipeline, self.clock()))
         chosen: dict[str, Param] = {"cutoff": decision.cutoff, "days": list(decision.days), **(params or {})}
         self.warehouse.execute(statements.back_up(processor, backup, where), chosen, purpose="backup")
@@ -172,7 +173,7 @@ class Cleaner:
             done.status, done.after = (Ended.DRY_RUN if done.old_rows else Ended.NOTHING), done.before
             done.deleted = 0
             return
-        targets = self._claimed(processor, tuple(kept.days), head, done.run_id, "restore")
+        targets = self._claimed(processor, tuple(kept.days), head, done.run_id, Upkeep.RESTORE)
         with targets as claim:
             written = self.warehouse.execute(
                 statements.bring_back(processor, backup.table, names, self.records.table("attempts")),
@@ -235,5 +236,5 @@ class Cleaner:
         found = self.warehouse.rows(statements.count(processor, table or processor.table), zone, purpose="count").rows
         return Counts({day: n for day, n, _ in found}, found[0][2] if found else None)
 
-    def _claimed(self, processor: Processor, days: Sequence[date], head: Head, run_id: str, reason: str) -> Claimed:
-        return Claimed(self.book(), self.clock, processor, days, head, run_id, reason)
+    def _claimed(self, processor: Processor, days: Sequence[date], head: Head, run_id: str, work: Upkeep) -> Claimed:
+        return Claimed(self.book(), self.clock, processor, days, head, run_id, work)

@@ -24,7 +24,7 @@ from gapless.declare.processor import Processor
 from gapless.engine import Look
 from gapless.errors import Refused, TransientFailure
 from gapless.judge.verdicts import civil_today
-from gapless.model import Gap, Target
+from gapless.model import Gap, Target, Upkeep
 from gapless.tasks.cleanup.cleaner import Cleaner
 from gapless.tasks.cleanup.decision import Counts, Decision, Lease, under_repair
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
@@ -182,9 +182,10 @@ class PhantomCleaner(Cleaner):
             done.status, done.after = (Ended.DRY_RUN if decision.days else Ended.NOTHING), counts.report
             done.deleted = 0
             return
-        why = f"clean-phantoms {done.run_id}: {decision.rows} rows of {len(decision.days)} dates, {first} to {last}"
+        taken = f"{decision.rows} rows of {len(decision.days)} dates, {first} to {last}"
+        why = f"{Upkeep.CLEAN_PHANTOMS} {done.run_id}: {taken}"
         where = unexpected(self.pipeline, processor)
-        targets = self._claimed(processor, tuple(decision.days), head, done.run_id, "clean-phantoms")
+        targets = self._claimed(processor, tuple(decision.days), head, done.run_id, Upkeep.CLEAN_PHANTOMS)
         with targets as claim:
             self._remove(done, processor, decision, claim, where=where, params=limits, why=why)
             left = self._phantoms(proposal, look, limits)

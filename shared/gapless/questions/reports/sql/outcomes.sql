@@ -1,12 +1,12 @@
 -- The outcomes of the days from @first to @last, whose borders are @days, from @since to @until: per day, per source of
 -- data and day, the open gaps that the daily reports counted, and the failures with the same words but for numbers.
--- What a clean-up or a restore did is no run of a processor.
+-- What was done for @upkeep, such as a clean-up, is no run of a processor.
 
 WITH counted AS (
   SELECT o.*, d.day
   FROM {outcomes} AS o
   JOIN UNNEST(@days) AS d ON o.processed_at >= d.begins AND o.processed_at < d.ends
-  WHERE o.status != 'skipped' AND IFNULL(o.data_source, '') NOT IN ('cleanup', 'restore')
+  WHERE o.status != 'skipped' AND IFNULL(o.data_source, '') NOT IN UNNEST(@upkeep)
 )
 SELECT
   'day' AS kind,
