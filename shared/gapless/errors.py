@@ -12,6 +12,7 @@ class GaplessError(Exception):
 
     permanent = True
     exit_code = 4
+    reason = ""  # a word for programs, where one has to tell this error from others of its kind
 
 
 class BadInput(GaplessError):
@@ -61,6 +62,15 @@ class Halted(Refused):
 
 class CannotObserve(GaplessError):
     """The tables could not be read, so nothing is known; never the same as zero."""
+
+
+class NothingLoaded(CannotObserve):
+    """The tables are there and hold nothing at all; "complete" and "no gaps" would be true of them, and a lie."""
+
+    reason = "no_data"
+
+    def __init__(self) -> None:
+        super().__init__("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
 
 
 class TransientFailure(CannotObserve):

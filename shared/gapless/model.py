@@ -116,6 +116,11 @@ class Observation:
     def last(self) -> date:
         return self.first + timedelta(days=len(self.calendar) - 1)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no target holds anything, and nothing is expected of any."""
+        return not any(any(column) for column in self.columns.values())
+
     def seen(self, target: Target) -> Seen | None:
         """What was seen of a target; None where there is nothing and nothing is expected, or it was not looked at."""
         index = (target.day - self.first).days

@@ -23,6 +23,7 @@ __all__ = ["call"]
 DAY = date(2024, 1, 15)
 PROBLEM = "application/problem+json"
 EMPTY = "the tables are there and hold nothing at all; load raw data with: gapless load PATH"
+NO_DATA = {"detail": EMPTY, "reason": "no_data"}
 Answer = tuple[int, str, Mapping[str, object]]
 
 
@@ -84,7 +85,8 @@ def run() -> Probe:
     def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "gapless.deploy.probe", *words],
-            cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": "", **environment},
+            cwd=ROOT, capture_output=True, text=True, check=False,
+            env={"PATH": "", "PYTHONPATH": str(ROOT / "shared"), **environment},
         )  # fmt: skip
 
     return call
@@ -116,9 +118,11 @@ def test_every_function_is_called_and_right_answers_are_fine(fake: Fake, run: Pr
     ("get", (200, "text/html", {}), "a GET has to be answered with 405, not with 200"),
     ("get", (302, "text/html", {}), "302: redirected, which is not followed"),
     ("dry run", (424, PROBLEM, {"detail": "the ledger is empty"}), "424: the ledger is empty"),
-    ("dry run", (424, "text/html", {"detail": EMPTY}), f"424: {EMPTY}"),
-    ("dry run", (503, PROBLEM, {"detail": EMPTY}), f"503: {EMPTY}"),
-    ("malformed", (424, PROBLEM, {"detail": EMPTY}), f"424: {EMPTY}"),
+    ("dry run", (424, PROBLEM, {"detail": EMPTY}), f"424: {EMPTY}"),  # a sentence is for people
+    ("dry run", (424, PROBLEM, {"detail": EMPTY, "reason": "other"}), f"424: {EMPTY}"),
+    ("dry run", (424, "text/html", NO_DATA), f"424: {EMPTY}"),
+    ("dry run", (503, PROBLEM, NO_DATA), f"503: {EMPTY}"),
+    ("malformed", (424, PROBLEM, NO_DATA), f"424: {EMPTY}"),
     ("dry run", (200, "application/json", {"dry_run": False}), "it did not take the call for a dry run"),
     ("dry run", (200, "text/html", {}), "200 without a JSON object"),
 ])  # fmt: skip
@@ -136,7 +140,7 @@ def test_a_wrong_answer_fails_with_one_sentence(
 
 
 def test_no_data_yet_is_told_apart_from_what_does_not_work(fake: Fake, run: Probe) -> None:
-    fake.answers["gap_detector", "dry run"] = (424, PROBLEM, {"detail": EMPTY})
+    fake.answers["gap_detector", "dry run"] = (424, PROBLEM, NO_DATA)
     result = run("--base-url", fake.url, "--only", "run_processor", "gap_detector")
     assert result.returncode == 0
     lines = result.stdout.splitlines()

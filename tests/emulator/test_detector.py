@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gapless.engine import Engine
-from gapless.errors import CannotObserve, ClaimLost, GaplessError, Storm, TransientFailure
+from gapless.errors import CannotObserve, ClaimLost, GaplessError, NothingLoaded, Storm, TransientFailure
 from gapless.logs import Log
 from gapless.messages import RUN_TOPIC
 from gapless.model import Target, Wanted
@@ -437,7 +437,7 @@ def test_where_even_the_log_of_alerts_cannot_be_read_people_are_told(shop: Shop)
 
 def test_an_empty_warehouse_is_never_complete(shop: Shop) -> None:
     morning = Morning(shop)
-    with pytest.raises(CannotObserve, match="hold nothing at all"):
+    with pytest.raises(NothingLoaded, match="hold nothing at all"):
         morning()
     assert morning.told() == {"gaps/scan": ["claimed", "sent"]}
 

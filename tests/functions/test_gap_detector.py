@@ -55,6 +55,11 @@ def test_what_the_schedule_sends_is_taken(call: Call, old: Shop) -> None:
         assert call("gap_detector", old.gapless, schedule.body).status == 200
 
 
+def test_that_nothing_is_loaded_yet_is_said_in_a_word_for_programs(call: Call, shop: Shop) -> None:
+    reply = call("gap_detector", shop.gapless, {"dry_run": True})
+    assert (reply.status, reply.body["title"], reply.body["reason"]) == (424, "the tables cannot be read", "no_data")
+
+
 def test_it_answers_and_logs_the_numbers_and_the_summary(call: Call, old: Shop) -> None:
     reply = call("gap_detector", old.gapless, {})
     assert reply.status == 200

@@ -14,7 +14,7 @@ import click
 
 from gapless.declare.settings import read_settings
 from gapless.engine import Look
-from gapless.errors import BadInput, CannotObserve
+from gapless.errors import BadInput, NothingLoaded
 from gapless.judge.verdicts import civil_today
 from gapless.model import Policy, Scope
 from gapless.wiring import Gapless, connect, utcnow
@@ -171,18 +171,18 @@ def scope_of(
 
 
 def refuse_an_empty_warehouse(look: Look) -> None:
-    """Where all history holds nothing, "complete" would be true and a lie; raises `CannotObserve`."""
-    if not look.judgement.scope.explicit and not any(any(column) for column in look.observation.columns.values()):
-        raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
+    """Where all history holds nothing, "complete" would be true and a lie; raises `NothingLoaded`."""
+    if not look.judgement.scope.explicit and look.observation.is_empty:
+        raise NothingLoaded
 
 
 def nothing_known(gapless: Gapless, look: Look) -> None:
     """Refuse dates before everything that is known: "nothing to do" would be true there and of no use.
 
-    Raises `BadInput` with the first date that anything is known of; `CannotObserve` where that is none.
+    Raises `BadInput` with the first date that anything is known of; `NothingLoaded` where that is none.
     """
-    scope, calendar = look.judgement.scope, look.observation.calendar
-    if any(calendar) or any(any(column) for column in look.observation.columns.values()):
+    scope = look.judgement.scope
+    if any(look.observation.calendar) or not look.observation.is_empty:
         return
     everything = gapless.everything()
     known = gapless.engine(Policy()).observer.observe(everything, civil_today(gapless.pipeline, gapless.clock()))
@@ -190,7 +190,7 @@ def nothing_known(gapless: Gapless, look: Look) -> None:
         i for column in known.columns.values() for i, seen in enumerate(column) if seen
     ]
     if not held:
-        raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
+        raise NothingLoaded
     first = known.first + timedelta(days=min(held))
     if scope.last < first:
         raise BadInput(

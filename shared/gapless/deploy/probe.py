@@ -29,14 +29,12 @@ from typing import Any
 from gapless.declare.catalogue import Catalogue, Function, load_catalogue
 from gapless.declare.pipeline import load_pipeline
 from gapless.doctor.addresses import read_addresses
-from gapless.errors import BadInput, GaplessError
+from gapless.errors import BadInput, GaplessError, NothingLoaded
 from gapless.judge.verdicts import civil_today
 from gapless.messages import day_of
 
 TOKEN = "GAPLESS_ID_TOKEN"
 PROBLEM = "application/problem+json"
-# What a function says that found all tables and nothing in them; see shared/gapless/tasks/detect/detector.py.
-_EMPTY = "the tables are there and hold nothing at all"
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,8 @@ class Result:
         """What a function that works says of tables in which there is nothing; empty where it says anything else."""
         if self.call.judge is not _is_dry or (self.reply.status, self.reply.kind) != (424, PROBLEM):
             return ""
-        detail = str(self.reply.told.get("detail", ""))
-        return detail[:300] if detail.startswith(_EMPTY) else ""
+        told = self.reply.told
+        return str(told.get("detail", ""))[:300] if told.get("reason") == NothingLoaded.reason else ""
 
 
 def main() -> None:

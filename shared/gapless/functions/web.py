@@ -94,6 +94,8 @@ def _problem(log: Log, status: int, error: GaplessError) -> flask.Response:
     told: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": str(error)}
     if isinstance(error, BadField):
         told["field"] = error.field
+    if error.reason:
+        told["reason"] = error.reason
     response = _response(status, told, PROBLEM)
     if status == 405:
         response.headers["Allow"] = "POST"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Engine, Look
-from gapless.errors import CannotObserve, ClaimLost, GaplessError, Storm, TransientFailure
+from gapless.errors import CannotObserve, ClaimLost, GaplessError, NothingLoaded, Storm, TransientFailure
 from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import table
@@ -53,7 +53,8 @@ def detect(
     """
     try:
         look = engine.scan(scope)
-        _refuse_an_empty_warehouse(look)
+        if look.observation.is_empty:
+            raise NothingLoaded
     except (Storm, CannotObserve) as error:
         if not dry_run:
             _tell_what_stopped_it(error, teller)
@@ -68,12 +69,6 @@ def detect(
         look.judgement.gaps, today, look.at, look.observation.ledger.generation, summary
     )
     return Detection(done, found, delivery, reported, summary)
-
-
-def _refuse_an_empty_warehouse(look: Look) -> None:
-    """Where all history holds nothing, "no gaps" would be true and a lie."""
-    if not any(any(column) for column in look.observation.columns.values()):
-        raise CannotObserve("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
 
 
 def _tell_what_stopped_it(error: GaplessError, teller: Teller) -> None:
