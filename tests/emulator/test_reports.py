@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -182,20 +182,46 @@ def test_failures_come_with_what_is_permanent_and_what_has_been_repaired_since(s
     assert found.still_open == {Target("revenue", DAY)}
 
 
-def test_a_report_without_gaps_is_a_count_of_zero_and_a_day_without_a_report_is_none(shop: Shop) -> None:
+@pytest.fixture
+def unreported(shop: Shop) -> Iterator[Shop]:
+    """The shop before and after which no report was ever written."""
+
+    def forget() -> None:
+        for name in ("gap_history", "alert_log"):
+            shop.run(f"DELETE FROM {shop.ledger_table(name)} WHERE TRUE")
+
+    forget()
+    yield shop
+    forget()
+
+
+def test_a_report_without_gaps_is_a_count_of_zero_and_a_day_without_a_report_is_none(unreported: Shop) -> None:
+    shop = unreported
     history = GapHistory(shop.gapless.warehouse, shop.pipeline.ledger, shop.clock)
     shop.sell(FIRST, LAST)
     today = date(2024, 2, 12)
-    for name in ("gap_history", "alert_log"):
-        shop.run(f"DELETE FROM {shop.ledger_table(name)} WHERE TRUE")
-    try:
-        history.write(shop.scan().judgement.gaps, today - timedelta(days=2), shop.clock(), "reports", [])
-        history.write([], today, shop.clock(), "reports", [])
-        found = read_outcomes(shop.gapless.warehouse, shop.pipeline, FIRST, today)
-    finally:
-        for name in ("gap_history", "alert_log"):
-            shop.run(f"DELETE FROM {shop.ledger_table(name)} WHERE TRUE")
+    history.write(shop.scan().judgement.gaps, today - timedelta(days=2), shop.clock(), "reports", [])
+    history.write([], today, shop.clock(), "reports", [])
+    found = read_outcomes(shop.gapless.warehouse, shop.pipeline, FIRST, today)
     assert found.open_gaps == {today - timedelta(days=2): 8, today: 0}
+
+
+def test_both_readers_of_daily_reports_pass_over_a_key_without_a_date(unreported: Shop) -> None:
+    shop = unreported
+    shop.run(
+        f"INSERT INTO {shop.ledger_table('alert_log')} (alert_key, severity, channel, state, message, sent_at) "
+        "SELECT @key, 'info', 'log', 'sent', '', @now",
+        key="report/the day after",
+        now=MORNING,
+    )
+    history = GapHistory(shop.gapless.warehouse, shop.pipeline.ledger, shop.clock)
+    assert history.before(date(2024, 2, 13)) is None
+    history.write([], date(2024, 2, 12), shop.clock(), "g", [])
+    found = history.before(date(2024, 2, 13))
+    assert found is not None
+    assert found.day == date(2024, 2, 12)
+    told = read_outcomes(shop.gapless.warehouse, shop.pipeline, date(2024, 2, 1), date(2024, 2, 12))
+    assert told.open_gaps == {date(2024, 2, 12): 0}
 
 
 def test_comparing_is_two_jobs_however_many_dates_and_runs(shop: Shop) -> None:

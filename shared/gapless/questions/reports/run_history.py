@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gapless.declare.pipeline import Pipeline
 from gapless.ledger import table, view_body
+from gapless.ledger.daily import reported_days
 from gapless.model import Target, Upkeep, days_between, from_micros
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
@@ -202,7 +203,7 @@ def _outcomes_statement(ledger: str) -> str:
     return _OUTCOMES.fill(
         outcomes=quoted(table(ledger, "backfill_date_outcomes")),
         gap_history=quoted(table(ledger, "gap_history")),
-        alert_log=quoted(table(ledger, "alert_log")),
+        reported_days=reported_days(ledger),
         failures=view_body(ledger, "precompute_failures"),
     )
 

@@ -18,6 +18,7 @@ from gapless.errors import CannotObserve, ClaimLost, GaplessError, NothingLoaded
 from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import table
+from gapless.ledger.daily import report_key, reported_days
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
 from gapless.tasks.advance import Advance, advance
 from gapless.tell.alerts import Alert, Delivery, Severity, Teller, first_dates, packed
@@ -26,7 +27,6 @@ from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
 
 PREFIX = "gaps/"  # of the detector's keys in the log of alerts
-_REPORT = "report/"  # of the line that every daily report leaves there, with or without gaps
 _SOURCE_GRACE_DAYS = 2  # yesterday's raw data may still be on its way
 _COMPARED_DAYS = 40  # a report that is older says nothing about what healed
 _ROWS_AT_ONCE = 20_000
@@ -257,9 +257,7 @@ class GapHistory:
     SELECT MAX(reported_on) AS day FROM {self._table("gap_history")}
     WHERE reported_on BETWEEN @oldest AND @yesterday
     UNION ALL
-    SELECT MAX(CAST(SUBSTR(alert_key, {len(_REPORT) + 1}) AS DATE)) FROM {self._table("alert_log")}
-    WHERE STARTS_WITH(alert_key, '{_REPORT}')
-      AND CAST(SUBSTR(alert_key, {len(_REPORT) + 1}) AS DATE) BETWEEN @oldest AND @yesterday
+    SELECT MAX(day) FROM ({reported_days(self.dataset)}) WHERE day BETWEEN @oldest AND @yesterday
   )
 )
 SELECT newest.day, h.processor_name, h.target_date FROM newest
@@ -305,7 +303,7 @@ SELECT @today, {values}, @now FROM UNNEST(JSON_QUERY_ARRAY(@gaps)) AS r
 WHERE NOT EXISTS (
   SELECT 1 FROM {self._table("gap_history")} WHERE reported_on = @today AND reported_at != @now)
   AND NOT EXISTS (SELECT 1 FROM {self._table("alert_log")} WHERE alert_key = @key)""",
-            {"today": today, "now": now, "gaps": json.dumps(rows), "key": f"{_REPORT}{today}"},
+            {"today": today, "now": now, "gaps": json.dumps(rows), "key": report_key(today)},
             job_id,
         )
 
@@ -314,7 +312,7 @@ WHERE NOT EXISTS (
             f"""INSERT INTO {self._table("alert_log")} (alert_key, severity, channel, state, message, sent_at)
 SELECT @key, 'info', 'log', 'sent', @message, @now FROM (SELECT 1)
 WHERE NOT EXISTS (SELECT 1 FROM {self._table("alert_log")} WHERE alert_key = @key)""",
-            {"key": f"{_REPORT}{today}", "message": packed(len(gaps), "\n".join(summary)), "now": self.clock()},
+            {"key": report_key(today), "message": packed(len(gaps), "\n".join(summary)), "now": self.clock()},
             job_id,
         )
 

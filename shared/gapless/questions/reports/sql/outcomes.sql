@@ -42,10 +42,9 @@ FROM (
   WHERE reported_on BETWEEN @first AND @last
   GROUP BY reported_on
   UNION ALL
-  SELECT SAFE_CAST(SUBSTR(alert_key, 8) AS DATE), 0
-  FROM {alert_log}
-  WHERE STARTS_WITH(alert_key, 'report/')
-    AND SAFE_CAST(SUBSTR(alert_key, 8) AS DATE) BETWEEN @first AND @last
+  SELECT day, 0
+  FROM ({reported_days})
+  WHERE day BETWEEN @first AND @last
 )
 GROUP BY day
 UNION ALL
