@@ -116,6 +116,11 @@ class Observation:
     def last(self) -> date:
         return self.first + timedelta(days=len(self.calendar) - 1)
 
+    def day(self, day: date) -> Day | None:
+        """What the calendar says of a date; None where it says nothing of it, or the date was not looked at."""
+        index = (day - self.first).days
+        return self.calendar[index] if 0 <= index < len(self.calendar) else None
+
     @property
     def is_empty(self) -> bool:
         """Whether no target holds anything, and nothing is expected of any."""

@@ -41,3 +41,16 @@ def test_only_the_declaration_says_where_a_completion_is_announced() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(("pipeline.topics", "processor.topic"))
     }
     assert used == set()
+
+
+def test_only_an_observation_finds_a_date_in_the_calendar() -> None:
+    """`Observation.day` does, and knows that a date may lie outside of what was looked at."""
+    used = {
+        f"{name}: {ast.unparse(node)}"
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
+        and ast.unparse(node.value).endswith("calendar")
+        and "days" in ast.unparse(node.slice)
+    }
+    assert used == set()

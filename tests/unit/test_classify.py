@@ -77,6 +77,14 @@ def games(day: date, scheduled: int = 8, played: int | None = None) -> dict[date
     return {day: Day(scheduled, scheduled if played is None else played, OPENING)}
 
 
+@pytest.mark.parametrize("days", [-1, 0, 1, 2])
+def test_the_calendar_knows_the_dates_of_the_look_and_says_nothing_of_others(days: int) -> None:
+    day = OPENING + timedelta(days=days)
+    known = {OPENING: Day(8, 8, OPENING), OPENING + timedelta(days=1): Day(3, 2, OPENING)}
+    observation = Observation(OPENING, {}, list(known.values()))
+    assert observation.day(day) == known.get(day)
+
+
 # -- December 2021 ---------------------------------------------------------------------------------------------------
 
 # "December 2021 analysis" of the guide, line by line; its signs are left out, and its remark on Christmas.

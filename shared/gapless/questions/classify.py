@@ -57,9 +57,7 @@ class Classifier:
 
     def day(self, day: date) -> Day | None:
         """What the calendar says of a date."""
-        index = (day - self.look.observation.first).days
-        calendar = self.look.observation.calendar
-        return calendar[index] if 0 <= index < len(calendar) else None
+        return self.look.observation.day(day)
 
     def verdict(self, target: Target) -> Verdict | None:
         return self.look.judgement.verdict(target)

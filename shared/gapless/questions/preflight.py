@@ -183,9 +183,7 @@ def _waits_for(pipeline: Pipeline, look: Look, day: date) -> Target | None:
 
 
 def _took_place(look: Look, day: date) -> bool:
-    index = (day - look.observation.first).days
-    calendar = look.observation.calendar
-    known = calendar[index] if 0 <= index < len(calendar) else None
+    known = look.observation.day(day)
     if known and known.scheduled:
         return True
     return any(v is not Verdict.OFF_DAY for v in _verdicts(look.judgement.verdicts, look, day))

@@ -114,8 +114,7 @@ def compare(pipeline: Pipeline, look: Look, history: RunHistory) -> Comparison:
         finding = _weigh(p, target, told, look)
         findings[told.teller][finding] += 1
         seen = look.observation.seen(target) or NOTHING
-        place = (told.day - look.observation.first).days
-        entry = look.observation.calendar[place] if 0 <= place < len(look.observation.calendar) else None
+        entry = look.observation.day(told.day)
         units = (entry.final if entry else 0) if pipeline.calendar else None
         if finding is Finding.FAULT:
             faults.append(Fault(target, told, seen, units))

@@ -38,7 +38,7 @@ def recent(pipeline: Pipeline, look: Look) -> list[RecentDay]:
             for _, verdict, seen in judged(look, name, place)
         }
         gaps = sum(verdict in IS_A_GAP for verdict, _ in targets.values())
-        entry = look.observation.calendar[i] if i >= 0 else None
+        entry = look.observation.day(day)
         scheduled, final = (entry.scheduled, entry.final) if entry else (0, 0)
         found.append(
             RecentDay(

@@ -202,10 +202,9 @@ class PhantomCleaner(Cleaner):
         found = self.warehouse.rows(
             count(self.pipeline, proposal.processor), {**limits, "days": sorted(proposal.seen)}, purpose="count"
         ).rows
-        calendar, start = look.observation.calendar, look.observation.first
 
         def games(day: date) -> int:
-            told = calendar[(day - start).days]
+            told = look.observation.day(day)
             return told.scheduled if told else 0
 
         return [
