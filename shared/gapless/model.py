@@ -79,6 +79,10 @@ class History(NamedTuple):
     lease_until: datetime | None = None  # set while that claim has no outcome
     is_open: bool = False  # that claim has no outcome, whatever became of its lease
 
+    def is_held(self, now: datetime) -> bool:
+        """Whether somebody may be at work on the target: it was claimed, and the lease has not ended."""
+        return self.lease_until is not None and self.lease_until > now
+
 
 class Acknowledged(NamedTuple):
     """A gap that a person declared unrecoverable."""
@@ -90,6 +94,10 @@ class Acknowledged(NamedTuple):
     owner: str
     expires: date | None = None
     since: datetime | None = None
+
+    def covers(self, target: Target) -> bool:
+        """Whether it is about a target, whether it still holds or not."""
+        return target.processor == self.processor and self.first <= target.day <= self.last
 
 
 @dataclass(frozen=True)

@@ -54,3 +54,20 @@ def test_only_an_observation_finds_a_date_in_the_calendar() -> None:
         and "days" in ast.unparse(node.slice)
     }
     assert used == set()
+
+
+# What changes a table, the ledger or the world; questions ask only.
+ACTS = {
+    "execute", "upload", "drop", "create_dataset", "publish", "stage", "discard", "start", "claim", "record", "declare",
+    "acknowledge", "withdraw", "apply",
+}  # fmt: skip
+
+
+def test_questions_never_act() -> None:
+    called = {
+        f"{name}: {ast.unparse(node.func)}"
+        for name, tree in modules("questions/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ACTS
+    }
+    assert called == set()

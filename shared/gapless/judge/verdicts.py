@@ -339,7 +339,7 @@ class _Court:
         history = self.observation.ledger.history.get(target)
         if history is None:
             return verdict
-        if history.lease_until and history.lease_until > self.now:
+        if history.is_held(self.now):
             return Verdict.IN_FLIGHT
         would_be_tried = verdict in ASKS_FOR_A_RUN and not self.policy.force
         return Verdict.EXHAUSTED if would_be_tried and self._spent(history, hearing.inputs[i]) else verdict
@@ -401,7 +401,7 @@ class _Court:
     def _lapsed(self, hearing: _Hearing, target: Target) -> str:
         """Why an acknowledgement of the target does not hold any more; empty where there is none."""
         for word in hearing.acknowledged:
-            if not word.first <= target.day <= word.last:
+            if not word.covers(target):
                 continue
             if not holds(word, target.day, self.today_date):
                 return f"the acknowledgement of {word.owner} expired on {word.expires}"

@@ -122,10 +122,7 @@ def standing(pipeline: Pipeline, look: Look, word: Acknowledged) -> Standing:
 
 
 def _has_expired_on_gaps(look: Look, each: Standing) -> bool:
-    name, first, last = by_range(each.word)
-    return each.state is State.EXPIRED and any(
-        g.target.processor == name and first <= g.target.day <= last for g in look.judgement.gaps
-    )
+    return each.state is State.EXPIRED and any(each.word.covers(gap.target) for gap in look.judgement.gaps)
 
 
 # -- as a file ---------------------------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def _abandoned(look: Look) -> list[Target]:
     return sorted(
         target
         for target, history in look.observation.ledger.history.items()
-        if history.is_open and held(target) and not (history.lease_until and history.lease_until > look.at)
+        if history.is_open and held(target) and not history.is_held(look.at)
     )
 
 
