@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Upstream
 from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import NOTHING, Judgement
 from gapless.model import IS_A_GAP, Acknowledged, Gap, History, Observation, Seen, Target, Verdict
 from gapless.verdict import Asks
+
+_MOST_CAUSES = 3  # of one upstream, followed further
 
 
 @dataclass(frozen=True)
@@ -57,60 +60,82 @@ def explain(pipeline: Pipeline, look: Look, target: Target) -> Evidence:
         if kind:
             raise BadInput(f"{target.processor} is about {kind}; {target.day} is not one of them")
         verdict = Verdict.OFF_DAY
-    return _evidence(pipeline, look.observation, look.judgement, target, verdict, set())
+    return _Chain(pipeline, look.observation, look.judgement).evidence(target, verdict)
 
 
-def _evidence(
-    pipeline: Pipeline,
-    observation: Observation,
-    judgement: Judgement,
-    target: Target,
-    verdict: Verdict,
-    told: set[Target],
-) -> Evidence:
-    told.add(target)
-    processor = pipeline.processors[target.processor]
-    gaps = {gap.target: gap for gap in judgement.gaps}
-    index = (target.day - judgement.first).days
-    inputs = judgement.inputs.get(target.processor, ())
-    reads = []
-    for name, edge in processor.upstream.items():
-        column = judgement.verdicts.get(name, ())
-        # The judge limits own days to dates before or from today; a verdict that is not there means the same here.
-        start = max(index - edge.lookback_days, 0)
-        end = index + (edge.own_day != "never" and 0 <= index < len(column) and column[index] is not None)
-        window = column[start:end]
-        if not edge.lookback_days and end <= start:
-            continue
-        days = (
-            str(target.day)
-            if not edge.lookback_days
-            else (
-                f"{target.day - timedelta(days=edge.lookback_days)} to "
-                f"{target.day if end > index else target.day - timedelta(days=1)}"
-            )
+class _Chain:
+    """Follows what is read from target to target, and tells of none twice."""
+
+    def __init__(self, pipeline: Pipeline, observation: Observation, judgement: Judgement) -> None:
+        self._pipeline = pipeline
+        self._observation = observation
+        self._judgement = judgement
+        self._gaps = {gap.target: gap for gap in judgement.gaps}
+        self._told: set[Target] = set()
+
+    def evidence(self, target: Target, verdict: Verdict) -> Evidence:
+        self._told.add(target)
+        ledger = self._observation.ledger
+        upstream = self._pipeline.processors[target.processor].upstream
+        found = (self._read(target, name, edge) for name, edge in upstream.items())
+        return Evidence(
+            target=target,
+            verdict=verdict,
+            seen=self._observation.seen(target) or NOTHING,
+            inputs=self._inputs(target),
+            gap=self._gaps.get(target),
+            history=ledger.history.get(target),
+            reads=tuple(read for read in found if read),
+            acknowledged=tuple(word for word in ledger.acknowledged if word.covers(target)),
         )
+
+    def _read(self, target: Target, name: str, edge: Upstream) -> Read | None:
+        """What a target reads of one upstream; None where that is nothing."""
+        column = self._judgement.verdicts.get(name, ())
+        here = (target.day - self._judgement.first).days
+        # The judge limits own days to dates before or from today; a verdict that is not there means the same here.
+        reads_own_day = edge.own_day != "never" and 0 <= here < len(column) and column[here] is not None
+        if not edge.lookback_days and not reads_own_day:
+            return None
+        start = max(here - edge.lookback_days, 0)
+        end = max(here + reads_own_day, start)
+        return Read(
+            processor=name,
+            days=_days(target.day, edge.lookback_days, reads_own_day),
+            counts=dict(Counter(verdict for verdict in column[start:end] if verdict is not None)),
+            rebuilt=self._is_rebuilt(target, name, edge),
+            causes=self._causes(name, range(end - 1, start - 1, -1)),
+        )
+
+    def _causes(self, name: str, places: Iterable[int]) -> tuple[Evidence, ...]:
+        """The evidence for the first gaps of a processor among some days that are not told of yet."""
+        column = self._judgement.verdicts.get(name, ())
         causes: list[Evidence] = []
-        for i in range(end - 1, start - 1, -1):
-            cause = Target(name, judgement.first + timedelta(days=i))
-            if column[i] in IS_A_GAP and cause not in told and len(causes) < 3:
-                causes.append(_evidence(pipeline, observation, judgement, cause, column[i], told))  # type: ignore[arg-type]
-        own = observation.seen(Target(name, target.day))
-        seen = observation.seen(target)
-        rebuilt = bool(own and seen and seen.rows and edge.version and own.changed_at > seen.changed_at)
-        counts = dict(Counter(v for v in window if v is not None))
-        reads.append(Read(name, days, counts, rebuilt, tuple(causes)))
-    return Evidence(
-        target,
-        verdict,
-        observation.seen(target) or NOTHING,
-        inputs[index] if 0 <= index < len(inputs) else 0,
-        gaps.get(target),
-        observation.ledger.history.get(target),
-        tuple(reads),
-        tuple(
-            word
-            for word in observation.ledger.acknowledged
-            if word.processor == target.processor and word.first <= target.day <= word.last
-        ),
-    )
+        for place in places:
+            if len(causes) == _MOST_CAUSES:
+                break
+            cause, verdict = Target(name, self._judgement.first + timedelta(days=place)), column[place]
+            if verdict is not None and verdict in IS_A_GAP and cause not in self._told:
+                causes.append(self.evidence(cause, verdict))
+        return tuple(causes)
+
+    def _is_rebuilt(self, target: Target, name: str, edge: Upstream) -> bool:
+        """Whether an upstream was written after the target, as far as its own day tells."""
+        own, seen = self._observation.seen(Target(name, target.day)), self._observation.seen(target)
+        if own is None or seen is None:
+            return False
+        return seen.rows > 0 and edge.version and own.changed_at > seen.changed_at
+
+    def _inputs(self, target: Target) -> int:
+        """The fingerprint of what a run would read now."""
+        inputs = self._judgement.inputs.get(target.processor, ())
+        place = (target.day - self._judgement.first).days
+        return inputs[place] if 0 <= place < len(inputs) else 0
+
+
+def _days(day: date, lookback_days: int, reads_own_day: bool) -> str:
+    """The days that are read, in words."""
+    if not lookback_days:
+        return str(day)
+    last = day if reads_own_day else day - timedelta(days=1)
+    return f"{day - timedelta(days=lookback_days)} to {last}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -45,46 +46,88 @@ def freshness(pipeline: Pipeline, look: Look) -> list[Freshness]:
     return [_of_table(pipeline, look, pipeline.processors[name]) for name in names]
 
 
+@dataclass(frozen=True)
+class _Progress:
+    """How far a table has come, in places of the look's columns."""
+
+    complete: Sequence[int]  # dates that hold what was expected of them
+    lacking: Sequence[int]  # gaps
+
+    @property
+    def latest(self) -> int | None:
+        return self.complete[-1] if self.complete else None
+
+    @property
+    def missing(self) -> Sequence[int]:
+        """The gaps after the latest complete date."""
+        latest = self.latest
+        return [place for place in self.lacking if latest is None or place > latest]
+
+    @property
+    def expected(self) -> int | None:
+        """The latest date that should be there."""
+        return max((*self.missing, *self.complete[-1:]), default=None)
+
+    @property
+    def behind(self) -> int:
+        """Days from the latest complete date to the latest expected one.
+
+        A table that never held anything is behind since before the first date that it lacks.
+        """
+        if self.expected is None or not self.missing:
+            return 0
+        start = self.missing[0] - 1 if self.latest is None else self.latest
+        return self.expected - start
+
+
 def _of_table(pipeline: Pipeline, look: Look, p: Processor) -> Freshness:
     """A date is expected when it is a gap, or holds what was expected of it."""
-    first, today = look.judgement.first, civil_today(pipeline, look.at)
+    first = look.judgement.first
     column = look.observation.columns[p.name]
-    filled = [i for i in places(look) if (seen := column[i]) and seen.rows]
-    complete: list[int] = []
-    lacking: list[int] = []
-    for i, verdict, seen in judged(look, p.name, places(look)):
-        if verdict in IS_A_GAP and not (seen.expected and has_data(p, seen)):
-            lacking.append(i)
-        elif _was_due(p, verdict, seen):
-            complete.append(i)
-    latest = complete[-1] if complete else None
-    missing = [i for i in lacking if latest is None or i > latest]
-    standing = Standing.CURRENT
-    if not p.expect or not (complete or lacking):
-        standing = Standing.NO_RULE
-    elif missing:
-        # Only what is older than the normal lag is late, however long the pause before it was.
-        late = (today - (first + timedelta(days=missing[0]))).days > p.lag_days
-        standing = Standing.BEHIND if late else Standing.NORMAL_LAG
-    expected = max((*missing, *complete[-1:]), default=None) if p.expect else None
+    filled = [place for place in places(look) if _has_rows(column[place])]
+    progress = _progress(look, p)
 
     def day(place: int | None) -> date | None:
         return None if place is None else first + timedelta(days=place)
 
-    # a table that never held anything is behind since before the first date that it lacks
-    start = latest if latest is not None else missing[0] - 1 if missing else 0
     return Freshness(
-        p.name,
-        p.table,
-        p.phase,
-        day(filled[-1]) if filled else None,
-        day(latest),
-        day(expected),
-        expected - start if missing and expected is not None else 0,
-        p.lag_days,
-        _newest(seen for seen in column if seen),
-        standing,
+        processor=p.name,
+        table=p.table,
+        phase=p.phase,
+        latest=day(filled[-1] if filled else None),
+        complete=day(progress.latest),
+        expected=day(progress.expected) if p.expect else None,
+        behind=progress.behind if p.expect else 0,
+        lag=p.lag_days,
+        written=_newest(seen for seen in column if seen),
+        standing=_standing(p, progress, first, civil_today(pipeline, look.at)),
     )
+
+
+def _progress(look: Look, p: Processor) -> _Progress:
+    complete: list[int] = []
+    lacking: list[int] = []
+    for place, verdict, seen in judged(look, p.name, places(look)):
+        holds_it = seen.expected > 0 and has_data(p, seen)
+        if verdict in IS_A_GAP and not holds_it:
+            lacking.append(place)
+        elif _was_due(p, verdict, seen):
+            complete.append(place)
+    return _Progress(complete, lacking)
+
+
+def _standing(p: Processor, progress: _Progress, first: date, today: date) -> Standing:
+    if not p.expect or not (progress.complete or progress.lacking):
+        return Standing.NO_RULE
+    if not progress.missing:
+        return Standing.CURRENT
+    # Only what is older than the normal lag is late, however long the pause before it was.
+    waited = today - (first + timedelta(days=progress.missing[0]))
+    return Standing.BEHIND if waited.days > p.lag_days else Standing.NORMAL_LAG
+
+
+def _has_rows(seen: Seen | None) -> bool:
+    return seen is not None and seen.rows > 0
 
 
 def _was_due(p: Processor, verdict: Verdict, seen: Seen) -> bool:
