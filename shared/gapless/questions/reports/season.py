@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -39,61 +39,114 @@ def label_of(opening: date, last: date) -> str:
 
 def seasons(pipeline: Pipeline, look: Look) -> list[Season]:
     """The seasons in scope, oldest first. Days before the first opening are a group if they hold anything."""
-    members: dict[date | None, list[int]] = {}
-    ends: dict[date | None, date] = {}
-    calendar, first = look.observation.calendar, look.judgement.first
-    opening: date | None = None
-    coming = next((day.opening for day in calendar if day and day.opening), None)
-    scope = places(look)
-    for i, day in enumerate(calendar):
-        if day and day.opening:
-            opening = day.opening
-            ends[opening] = first + timedelta(days=i)
-        elif opening is None and coming and first + timedelta(days=i) >= coming:
-            opening = coming  # the look begins within a season, on an off day
-        if i in scope:
-            members.setdefault(opening, []).append(i)
     typical = typical_keys(look)
-    found = [_season(pipeline, look, opening, days, ends.get(opening), typical) for opening, days in members.items()]
+    found = (_season(pipeline, look, group, typical) for group in _groups(look))
     return [season for season in found if season]
 
 
-def _season(
-    pipeline: Pipeline,
-    look: Look,
-    opening: date | None,
-    days: Sequence[int],
-    end: date | None,
-    typical: Mapping[str, int],
-) -> Season | None:
+@dataclass(frozen=True)
+class _Group:
+    """The days in scope that belong to one season, as places in the look's columns."""
+
+    opening: date | None  # None for days before the first opening
+    end: date | None  # the last day that the calendar knows of it
+    days: Sequence[int]
+
+
+def _groups(look: Look) -> list[_Group]:
+    days: dict[date | None, list[int]] = {}
+    ends: dict[date | None, date] = {}
+    scope = places(look)
+    for place, opening, known in _openings(look):
+        if known and opening:
+            ends[opening] = look.judgement.first + timedelta(days=place)
+        if place in scope:
+            days.setdefault(opening, []).append(place)
+    return [_Group(opening, ends.get(opening), members) for opening, members in days.items()]
+
+
+def _openings(look: Look) -> Iterator[tuple[int, date | None, bool]]:
+    """Every place with the opening of its season, and whether the calendar itself says that."""
+    calendar, first = look.observation.calendar, look.judgement.first
+    coming = next((day.opening for day in calendar if day and day.opening), None)
+    opening: date | None = None
+    for place, day in enumerate(calendar):
+        known = bool(day and day.opening)
+        if day and day.opening:
+            opening = day.opening
+        elif opening is None and coming and first + timedelta(days=place) >= coming:
+            opening = coming  # the look begins within a season, on an off day
+        yield place, opening, known
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the calendar says of a place."""
+
+    place: int
+    scheduled: int
+    final: int
+
+
+def _season(pipeline: Pipeline, look: Look, group: _Group, typical: Mapping[str, int]) -> Season | None:
     phases = phases_of(pipeline, look)
-    health = {name: Counter(v for _, v, _ in judged(look, name, days)) for names in phases.values() for name in names}
-    first = look.judgement.first
-    today = (civil_today(pipeline, look.at) - first).days
-    entries = [(i, day) for i in days if (day := look.observation.calendar[i]) and day.scheduled]
-    played = [i for i, day in entries if day.final]
+    names = [name for members in phases.values() for name in members]
+    health = {name: _health(look, name, group.days) for name in names}
+    entries = _entries(look, group.days)
+    played = [entry.place for entry in entries if entry.final]
     if not entries:  # no calendar, or nothing in it: what the tables hold and lack has to do
-        played = sorted({i for name in health for i, _, seen in judged(look, name, days) if seen.expected or seen.rows})
-    filled = {
-        name: sum(seen.rows > 0 for _, _, seen in judged(look, name, played))
-        for name in health
-        if not pipeline.processors[name].expect
-    }
-    eventful = [i for i, _ in entries] or played
-    if opening is None and not eventful and not any(_has_work(counts) for counts in health.values()):
+        played = _eventful(look, names, group.days)
+    eventful = [entry.place for entry in entries] or played
+    holds_anything = bool(eventful) or any(map(_has_work, health.values()))
+    if group.opening is None and not holds_anything:
         return None
-    span = [first + timedelta(days=i) for i in (*eventful[:1], *eventful[-1:])] or [first + timedelta(days=days[0])]
+    begin, end = _span(look, eventful or group.days[:1])
+    today = (civil_today(pipeline, look.at) - look.judgement.first).days
+    past = [entry for entry in entries if entry.place < today]
     return Season(
-        label_of(opening, end or opening) if opening else f"{span[0]} to {span[-1]}",
-        span[0],
-        span[-1],
-        len(played),
-        sum(day.final for _, day in entries) if entries else None,
-        sum(day.scheduled - day.final for i, day in entries if i < today),
-        {phase: coverage(pipeline, look, names, days, typical) for phase, names in phases.items()},
-        health,
-        filled,
+        label=label_of(group.opening, group.end or group.opening) if group.opening else f"{begin} to {end}",
+        first=begin,
+        last=end,
+        dates=len(played),
+        units=sum(entry.final for entry in entries) if entries else None,
+        unfinished=sum(entry.scheduled - entry.final for entry in past),
+        layers={phase: coverage(pipeline, look, members, group.days, typical) for phase, members in phases.items()},
+        health=health,
+        filled={name: _filled(look, name, played) for name in names if not pipeline.processors[name].expect},
     )
+
+
+def _health(look: Look, name: str, days: Sequence[int]) -> Counter[Verdict]:
+    return Counter(verdict for _, verdict, _ in judged(look, name, days))
+
+
+def _entries(look: Look, days: Sequence[int]) -> list[_Entry]:
+    """The days on which units of work were to take place."""
+    found = []
+    for place in days:
+        day = look.observation.calendar[place]
+        if day and day.scheduled:
+            found.append(_Entry(place, day.scheduled, day.final))
+    return found
+
+
+def _eventful(look: Look, names: Sequence[str], days: Sequence[int]) -> list[int]:
+    """The days on which some table holds or lacks something."""
+    found: set[int] = set()
+    for name in names:
+        found.update(place for place, _, seen in judged(look, name, days) if seen.expected or seen.rows)
+    return sorted(found)
+
+
+def _filled(look: Look, name: str, days: Sequence[int]) -> int:
+    """On how many days a table holds anything."""
+    return sum(seen.rows > 0 for _, _, seen in judged(look, name, days))
+
+
+def _span(look: Look, days: Sequence[int]) -> tuple[date, date]:
+    """The first and the last of some days."""
+    first = look.judgement.first
+    return first + timedelta(days=days[0]), first + timedelta(days=days[-1])
 
 
 def _has_work(counts: Counter[Verdict]) -> bool:
