@@ -91,57 +91,93 @@ class Comparison:
 
 def compare(pipeline: Pipeline, look: Look, history: RunHistory) -> Comparison:
     """Hold a run history against a look at the same dates."""
-    unknown: Counter[str] = Counter()
-    findings: dict[Teller, Counter[Finding]] = {teller: Counter() for teller in Teller}
-    processors: dict[str, PerProcessor] = {}
-    faults: list[Fault] = []
-    unconfirmed: list[Fault] = []
-    said: dict[Target, list[Told]] = {}
-    lost: dict[Target, Gap] = {}
-    scope = look.judgement.scope
+    comparing = _Comparing(pipeline, look)
     known = {told.processor: resolved(pipeline, told.processor) for told in history.told}
     for told in history.told:
-        p = known[told.processor]
+        comparing.hear(told, known[told.processor])
+    for gap in look.judgement.gaps:
+        comparing.sort_out(gap)
+    return comparing.result(history.undated)
+
+
+class _Comparing:
+    """Takes what is said and what is missing one by one, and adds it up."""
+
+    def __init__(self, pipeline: Pipeline, look: Look) -> None:
+        self._pipeline = pipeline
+        self._look = look
+        self._unknown: Counter[str] = Counter()
+        self._findings: dict[Teller, Counter[Finding]] = {teller: Counter() for teller in Teller}
+        self._processors: dict[str, PerProcessor] = {}
+        self._faults: list[Fault] = []
+        self._unconfirmed: list[Fault] = []
+        self._said: dict[Target, list[Told]] = {}
+        self._lost: dict[Target, Gap] = {}
+        self._waiting: Counter[str] = Counter()
+        self._spoilt: Counter[str] = Counter()
+
+    def hear(self, told: Told, p: Processor | None) -> None:
+        """One word of a teller about a processor, if there is such a processor and the date is in scope."""
         if p is None:
-            unknown[told.processor] += told.runs
-            continue
+            self._unknown[told.processor] += told.runs
+            return
         target = Target(p.name, told.day)
-        if not scope.holds(target):
-            continue
-        counted = processors.setdefault(p.name, PerProcessor())
+        if not self._look.judgement.scope.holds(target):
+            return
+        counted = self._of(p.name)
         _count(counted, told)
-        said.setdefault(target, []).append(told)
-        finding = _weigh(p, target, told, look)
-        findings[told.teller][finding] += 1
-        seen = look.observation.seen(target) or NOTHING
-        entry = look.observation.day(told.day)
-        units = (entry.final if entry else 0) if pipeline.calendar else None
+        self._said.setdefault(target, []).append(told)
+        finding = _weigh(p, target, told, self._look)
+        self._findings[told.teller][finding] += 1
+        seen = self._look.observation.seen(target) or NOTHING
         if finding is Finding.FAULT:
-            faults.append(Fault(target, told, seen, units))
+            self._faults.append(Fault(target, told, seen, self._units(told.day)))
             counted.faults += 1
         elif finding is Finding.UNCONFIRMED:
-            unconfirmed.append(Fault(target, told, seen, units))
+            self._unconfirmed.append(Fault(target, told, seen, self._units(told.day)))
         elif finding is Finding.LOSS and not p.expect:
-            lost[target] = Gap(target, Verdict.MISSING, seen, 0, None)
-    waiting: Counter[str] = Counter()
-    spoilt: Counter[str] = Counter()
-    for gap in look.judgement.gaps:
-        if has_data(pipeline.processors[gap.target.processor], gap.seen):
-            spoilt[gap.target.processor] += 1
+            self._lost[target] = Gap(target, Verdict.MISSING, seen, 0, None)
+
+    def sort_out(self, gap: Gap) -> None:
+        """A gap lacks something, has to be made anew, or it is not known what it lacks."""
+        name = gap.target.processor
+        if has_data(self._pipeline.processors[name], gap.seen):
+            self._spoilt[name] += 1
         elif gap.seen.expected:
-            lost[gap.target] = gap
+            self._lost[gap.target] = gap
         else:
-            waiting[gap.target.processor] += 1
-    for target in lost:
-        processors.setdefault(target.processor, PerProcessor()).losses += 1
-    newest_first = sorted(faults, key=lambda fault: (-fault.target.day.toordinal(), fault.target.processor))
-    return Comparison(
-        findings, newest_first,
-        [Loss(lost[target], tuple(said.get(target, ()))) for target in sorted(lost)],
-        unconfirmed, waiting, spoilt,
-        {name: processors[name] for name in pipeline.processors if name in processors},
-        unknown, history.undated, _abandoned(look),
-    )  # fmt: skip
+            self._waiting[name] += 1
+
+    def result(self, undated: int) -> Comparison:
+        """Everything that was heard and sorted out; `undated` runs could not be compared."""
+        for target in self._lost:
+            self._of(target.processor).losses += 1
+        return Comparison(
+            findings=self._findings,
+            faults=sorted(self._faults, key=_newest_first),
+            losses=[Loss(self._lost[target], tuple(self._said.get(target, ()))) for target in sorted(self._lost)],
+            unconfirmed=self._unconfirmed,
+            waiting=self._waiting,
+            spoilt=self._spoilt,
+            processors={name: self._processors[name] for name in self._pipeline.processors if name in self._processors},
+            unknown=self._unknown,
+            undated=undated,
+            abandoned=_abandoned(self._look),
+        )
+
+    def _of(self, name: str) -> PerProcessor:
+        return self._processors.setdefault(name, PerProcessor())
+
+    def _units(self, day: date) -> int | None:
+        """The units of work that took place on a date; None where no calendar says."""
+        if not self._pipeline.calendar:
+            return None
+        entry = self._look.observation.day(day)
+        return entry.final if entry else 0
+
+
+def _newest_first(fault: Fault) -> tuple[int, str]:
+    return -fault.target.day.toordinal(), fault.target.processor
 
 
 def resolved(pipeline: Pipeline, name: str) -> Processor | None:
