@@ -184,27 +184,38 @@ def by_date(classifier: Classifier, names: Sequence[str], first: date, last: dat
 
 
 def _line(classifier: Classifier, day: date, targets: Sequence[Target]) -> DayLine:
-    known = classifier.day(day) or Day(0, 0)
-    if day >= classifier.today and known.final < known.scheduled:
-        status = "open"
-    elif not known.final:
-        status = "postponed" if classifier.day(day) else "no game"
-    else:
-        status = "ok" if known.final == known.scheduled else "partial"
+    known = classifier.day(day)
+    scheduled, played = (known.scheduled, known.final) if known else (0, 0)
+    status = _status(known, is_open=day >= classifier.today and played < scheduled)
     categories = {target: classifier.category(target) for target in targets}
     worst = next((category for category in Category if category in categories.values()), None)
-    concerned = [target for target, category in categories.items() if category is worst]
     if worst is None:
         data = "ok" if any(classifier.seen(target).rows for target in targets) else "none"
-        return DayLine(day, known.scheduled, known.final, status, data, "none")
-    least = min((classifier.seen(target).coverage_pct for target in concerned), default=100.0)
-    some = all(classifier.seen(target).covered for target in concerned)
-    data, issue = {
-        Category.TRUE_GAP: ("partial", f"{least:.0f} % complete") if some else ("missing", "true gap"),
+        return DayLine(day, scheduled, played, status, data, "none")
+    concerned = [target for target, category in categories.items() if category is worst]
+    data, issue = _matter(worst, [classifier.seen(target) for target in concerned])
+    return DayLine(day, scheduled, played, status, data, issue, tuple(target.processor for target in concerned))
+
+
+def _status(known: Day | None, *, is_open: bool) -> str:
+    """How the units of work of a date went."""
+    if is_open:
+        return "open"
+    if known is None:
+        return "no game"
+    if not known.final:
+        return "postponed"
+    return "ok" if known.final == known.scheduled else "partial"
+
+
+def _matter(worst: Category, concerned: Sequence[Seen]) -> tuple[str, str]:
+    """The state of a date's data and the issue with it, from what was seen of the targets that it concerns."""
+    if worst is Category.TRUE_GAP and all(seen.covered for seen in concerned):
+        least = min(seen.coverage_pct for seen in concerned)
+        return "partial", f"{least:.0f} % complete"
+    return {
+        Category.TRUE_GAP: ("missing", "true gap"),
         Category.CASCADING: ("wrong", "cascading"),
         Category.DAMAGED: ("wrong", "damaged"),
         Category.STALE_SCHEDULED: ("stale", "data for no game"),
     }.get(worst, ("none", str(worst).replace("_", " ")))
-    return DayLine(
-        day, known.scheduled, known.final, status, data, issue, tuple(target.processor for target in concerned)
-    )  # fmt: skip

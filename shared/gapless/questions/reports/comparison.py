@@ -204,18 +204,21 @@ def _weigh(p: Processor, target: Target, told: Told, look: Look) -> Finding:
         return Finding.NOT_COMPARED
     seen = look.observation.seen(target) or NOTHING
     if has_data(p, seen):
-        if told.is_running:
-            return Finding.AGREES
-        says_nothing = told.records == 0 or told.word in (Word.NOTHING, Word.NEVER_ENDED)
-        return (
-            Finding.FAULT if says_nothing or (told.word is Word.FAILED and verdict in HAS_ITS_KEYS) else Finding.AGREES
-        )
+        return Finding.FAULT if _is_refuted(told, verdict) else Finding.AGREES
     if verdict in IS_A_GAP:
         return Finding.LOSS if seen.expected else Finding.WAITING
     if told.says_data and not seen.rows and verdict is not Verdict.ACKNOWLEDGED:
         # A source of which nothing is expected by rule: what its tracker counted is all that there is to go by.
         return Finding.UNCONFIRMED if p.expect else Finding.LOSS
     return Finding.AGREES
+
+
+def _is_refuted(told: Told, verdict: Verdict) -> bool:
+    """Whether it says of a date that the table holds that nothing came of it."""
+    if told.is_running:
+        return False
+    says_nothing = told.records == 0 or told.word in (Word.NOTHING, Word.NEVER_ENDED)
+    return says_nothing or (told.word is Word.FAILED and verdict in HAS_ITS_KEYS)
 
 
 def _abandoned(look: Look) -> list[Target]:

@@ -93,27 +93,46 @@ def _season(pipeline: Pipeline, look: Look, group: _Group, typical: Mapping[str,
     names = [name for members in phases.values() for name in members]
     health = {name: _health(look, name, group.days) for name in names}
     entries = _entries(look, group.days)
-    played = [entry.place for entry in entries if entry.final]
-    if not entries:  # no calendar, or nothing in it: what the tables hold and lack has to do
-        played = _eventful(look, names, group.days)
-    eventful = [entry.place for entry in entries] or played
+    if entries:
+        eventful = [entry.place for entry in entries]
+        played = [entry.place for entry in entries if entry.final]
+    else:  # no calendar, or nothing in it: what the tables hold and lack has to do
+        eventful = played = _eventful(look, names, group.days)
     holds_anything = bool(eventful) or any(map(_has_work, health.values()))
     if group.opening is None and not holds_anything:
         return None
     begin, end = _span(look, eventful or group.days[:1])
-    today = (civil_today(pipeline, look.at) - look.judgement.first).days
-    past = [entry for entry in entries if entry.place < today]
+    sources = _without_expectation(pipeline, names)
     return Season(
-        label=label_of(group.opening, group.end or group.opening) if group.opening else f"{begin} to {end}",
+        label=_label(group, begin, end),
         first=begin,
         last=end,
         dates=len(played),
-        units=sum(entry.final for entry in entries) if entries else None,
-        unfinished=sum(entry.scheduled - entry.final for entry in past),
+        units=_units_over(entries),
+        unfinished=_unfinished(entries, (civil_today(pipeline, look.at) - look.judgement.first).days),
         layers={phase: coverage(pipeline, look, members, group.days, typical) for phase, members in phases.items()},
         health=health,
-        filled={name: _filled(look, name, played) for name in names if not pipeline.processors[name].expect},
+        filled={name: _filled(look, name, played) for name in sources},
     )
+
+
+def _without_expectation(pipeline: Pipeline, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not pipeline.processors[name].expect]
+
+
+def _label(group: _Group, begin: date, end: date) -> str:
+    if group.opening is None:
+        return f"{begin} to {end}"
+    return label_of(group.opening, group.end or group.opening)
+
+
+def _units_over(entries: Sequence[_Entry]) -> int | None:
+    return sum(entry.final for entry in entries) if entries else None
+
+
+def _unfinished(entries: Sequence[_Entry], today: int) -> int:
+    """The units of past dates that are not over."""
+    return sum(entry.scheduled - entry.final for entry in entries if entry.place < today)
 
 
 def _health(look: Look, name: str, days: Sequence[int]) -> Counter[Verdict]:

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gapless.declare.pipeline import Pipeline
@@ -140,14 +141,17 @@ def wonders(days: Sequence[date], values: Sequence[int], zeros: Sequence[int]) -
     some = [i for i, number in enumerate(values) if number]
     zero = [i for i in some if zeros[i] == values[i]]
     others = [i for i in some if zeros[i] < values[i]]
-    if not zero or len(others) < LEAST_DATES or len(zero) > LARGEST_SHARE * len(some):
+    tells_nothing = len(others) < LEAST_DATES or len(zero) > LARGEST_SHARE * len(some)
+    if not zero or tells_nothing:
         return []
     worst = max(zeros[i] / values[i] for i in others)
     # A share that was never seen is not 0: the next value may be the first.
     share = max(worst, 1 / sum(values[i] for i in others))
-    before = dict(zip(some[1:], some, strict=False))
-    return [
-        (i, worst)
-        for i in zero
-        if values[i] * math.log(share) <= math.log(WONDER) and i in before and days[i] - days[before[i]] < PAUSE
-    ]
+    judged = set(zero) - _after_a_pause(days, some)
+    return [(i, worst) for i in sorted(judged) if values[i] * math.log(share) <= math.log(WONDER)]
+
+
+def _after_a_pause(days: Sequence[date], some: Sequence[int]) -> set[int]:
+    """Of the dates that hold something, the first one, and those before which nothing was for long."""
+    follow = pairwise(some)
+    return {*some[:1], *(i for before, i in follow if days[i] - days[before] >= PAUSE)}
