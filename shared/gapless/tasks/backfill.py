@@ -7,7 +7,7 @@ one ended, whatever ended it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -147,18 +147,24 @@ def unready(pipeline: Pipeline, look: Look) -> dict[str, list[date]]:
     told: set[Target] = set()
     waiting = [gap.target for gap in look.judgement.gaps]
     while waiting:
-        target = waiting.pop()
-        for name, edge in pipeline.processors[target.processor].upstream.items():
-            if pipeline.processors[name].optional or edge.fallback:
+        for read in _needed(pipeline, waiting.pop()):
+            verdict = look.judgement.verdict(read)
+            if verdict not in IS_A_GAP or read in told:
                 continue
-            for day in days_between(target.day - timedelta(days=edge.lookback_days), target.day):
-                read = Target(name, day)
-                verdict = look.judgement.verdict(read)
-                if verdict not in IS_A_GAP or read in told:
-                    continue
-                told.add(read)
-                if verdict is Verdict.BLOCKED:
-                    waiting.append(read)
-                elif pipeline.processors[name].run == "none" or (wanted and name not in wanted):
-                    found.setdefault(name, set()).add(day)
+            told.add(read)
+            is_source = pipeline.processors[read.processor].run == "none"
+            is_left_out = bool(wanted) and read.processor not in wanted
+            if verdict is Verdict.BLOCKED:
+                waiting.append(read)
+            elif is_source or is_left_out:
+                found.setdefault(read.processor, set()).add(read.day)
     return {name: sorted(days) for name, days in found.items()}
+
+
+def _needed(pipeline: Pipeline, target: Target) -> Iterator[Target]:
+    """What a target reads and may not do without, look-back windows included."""
+    for name, edge in pipeline.processors[target.processor].upstream.items():
+        if pipeline.processors[name].optional or edge.fallback:
+            continue
+        for day in days_between(target.day - timedelta(days=edge.lookback_days), target.day):
+            yield Target(name, day)

@@ -60,15 +60,25 @@ def causes(failures: Iterable[Failure], still_open: Set[Target]) -> list[Cause]:
     found = []
     for (text, category, permanent), members in groups.items():
         newest = max(members, key=lambda failure: failure.last_seen)
-        targets = frozenset(Target(each.processor, day) for each in members for day in each.days)
-        waiting = frozenset(Target(each.processor, day) for each in members for day in each.open_days)
+        targets: set[Target] = set()
+        waiting: set[Target] = set()
+        for each in members:
+            targets.update(Target(each.processor, day) for day in each.days)
+            waiting.update(Target(each.processor, day) for day in each.open_days)
         found.append(
             Cause(
-                text or "no text", category, permanent, tuple(sorted({each.processor for each in members})),
-                sum(each.times for each in members), min(each.first_seen for each in members), newest.last_seen,
-                targets, waiting & still_open, newest.text,
+                text=text or "no text",
+                category=category,
+                permanent=permanent,
+                processors=tuple(sorted({each.processor for each in members})),
+                times=sum(each.times for each in members),
+                first_seen=min(each.first_seen for each in members),
+                last_seen=newest.last_seen,
+                targets=frozenset(targets),
+                open=frozenset(waiting & still_open),
+                example=newest.text,
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda cause: (cause.resolved, -cause.times, cause.text))
 
 
@@ -99,18 +109,24 @@ def halves(first: date, last: date) -> tuple[tuple[date, date], tuple[date, date
 def half(days: Sequence[DayOfRuns], first: date, last: date) -> Half:
     """What the days from first to last came to."""
     chosen = [day for day in days if first <= day.day <= last]
-    known = [
-        (day.coverage_pct, day.complete + day.partial + day.failed) for day in chosen if day.coverage_pct is not None
-    ]
-    weight = sum(n for _, n in known)
     return Half(
-        first,
-        last,
-        sum(day.complete + day.partial + day.failed for day in chosen),
-        sum(day.complete for day in chosen),
-        sum(day.partial + day.failed for day in chosen),
-        sum(pct * n for pct, n in known) / weight if weight else None,
+        first=first,
+        last=last,
+        targets=sum(day.targets for day in chosen),
+        complete=sum(day.complete for day in chosen),
+        failed=sum(day.partial + day.failed for day in chosen),
+        coverage_pct=_mean_coverage(chosen),
     )
+
+
+def _mean_coverage(days: Sequence[DayOfRuns]) -> float | None:
+    """The mean over all targets of the days of which a coverage is known."""
+    total, weight = 0.0, 0
+    for day in days:
+        if day.coverage_pct is not None:
+            total += day.coverage_pct * day.targets
+            weight += day.targets
+    return total / weight if weight else None
 
 
 def newest_between(counts: Mapping[date, int], first: date, last: date) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from gapless.declare.pipeline import Pipeline
@@ -31,26 +32,30 @@ def recent(pipeline: Pipeline, look: Look) -> list[RecentDay]:
     for day in days_between(look.judgement.scope.first, look.judgement.scope.last):
         i = (day - look.judgement.first).days
         place = (i,) if i >= 0 else ()  # a look begins with the first date that anything is known of
-        targets = {
-            name: (verdict, seen)
-            for names in phases.values()
-            for name in names
-            for _, verdict, seen in judged(look, name, place)
-        }
+        targets = _targets(look, chain.from_iterable(phases.values()), place)
         gaps = sum(verdict in IS_A_GAP for verdict, _ in targets.values())
         entry = look.observation.day(day)
         scheduled, final = (entry.scheduled, entry.final) if entry else (0, 0)
+        layers = {phase: coverage(pipeline, look, names, place, typical) for phase, names in phases.items()}
         found.append(
             RecentDay(
-                day,
-                scheduled if pipeline.calendar else None,
-                final if pipeline.calendar else None,
-                {phase: coverage(pipeline, look, names, place, typical) for phase, names in phases.items()},
-                targets,
-                gaps,
-                _status(targets, gaps, scheduled),
+                day=day,
+                scheduled=scheduled if pipeline.calendar else None,
+                final=final if pipeline.calendar else None,
+                layers=layers,
+                targets=targets,
+                gaps=gaps,
+                status=_status(targets, gaps, scheduled),
             )
         )
+    return found
+
+
+def _targets(look: Look, names: Iterable[str], place: Sequence[int]) -> dict[str, tuple[Verdict, Seen]]:
+    found = {}
+    for name in names:
+        for _, verdict, seen in judged(look, name, place):
+            found[name] = (verdict, seen)
     return found
 
 

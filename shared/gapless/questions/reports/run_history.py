@@ -138,6 +138,11 @@ class DayOfRuns(NamedTuple):
     failed: int
     coverage_pct: float | None  # mean of the targets that something was expected of
 
+    @property
+    def targets(self) -> int:
+        """The outcomes of the day, however they ended."""
+        return self.complete + self.partial + self.failed
+
 
 class Failure(NamedTuple):
     """Failures of one processor with the same words but for numbers."""
