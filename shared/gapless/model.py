@@ -43,13 +43,14 @@ class Seen(NamedTuple):
     rows: int = 0
     extra: int = 0  # keys that are there and should not be
     suspect: int = 0  # rows that the processor's own predicate calls wrong
-    altered: int = 0  # rows whose content is not what was published, or that somebody else wrote
+    altered: int = 0  # published rows whose content is not what was published, or that somebody else wrote
     duplicates: int = 0  # rows beyond the first of their key
     version: int = 0  # fingerprint of the content: XOR of the row hashes
     inputs: int | None = None  # fingerprint of what the rows were built from; None where rows disagree
     changed_at: int = 0  # when the newest row was published
     source: str = ""  # where the rows say that they come from; filled after a write
     preferred: int | None = None  # of the expected keys, those of the upstream that has a fallback; likewise
+    unfit: int = 0  # staged rows that lack a required value, or have one out of its declared range
 
     @property
     def coverage_pct(self) -> float:

@@ -253,7 +253,7 @@ class World:
             for day in days_between(first, last):
                 seen = self.coverage(Target(p.name, day), today)
                 if seen:
-                    found.append(("target", p.name, day, *seen))
+                    found.append(("target", p.name, day, *seen[:-1]))  # nothing published is unfit
         return found
 
     def state(self, first: date, last: date) -> list[tuple[Any, ...]]:

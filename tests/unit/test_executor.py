@@ -76,7 +76,8 @@ REVENUE = Processor.model_validate(
         (Seen(110, 99, 99), ""),
         (Seen(110, 98, 98), "98 of 110 expected keys (89.1 %), below the gate of 90 %"),
         (Seen(10, 10, 10, suspect=2), "2 of 10 rows are built on missing inputs (amount < 0)"),
-        (Seen(10, 10, 10, altered=3), "3 of 10 rows lack a required value or are out of range"),
+        (Seen(10, 10, 10, unfit=3), "3 of 10 rows lack a required value or are out of range"),
+        (Seen(10, 10, 10, altered=3), "3 of 10 rows are not as they were published"),
         (Seen(10, 10, 11, duplicates=1), "1 rows repeat a key"),
         (Seen(10, 10, 11, extra=1), "1 keys are not expected"),
         (Seen(187, 0, 187, extra=187), "0 of 187 expected keys"),
@@ -95,6 +96,7 @@ def test_what_may_not_be_published_says_why_in_numbers(staged: Seen, words: str)
         (Seen(187, 1, 1), Cause.INCOMPLETE_COVERAGE),
         (Seen(1000, 899, 899), Cause.INCOMPLETE_COVERAGE),
         (Seen(1000, 900, 900, suspect=1), Cause.PROCESSING_ERROR),
+        (Seen(10, 10, 10, unfit=3), Cause.PROCESSING_ERROR),
         (Seen(10, 10, 10, altered=3), Cause.PROCESSING_ERROR),
         (Seen(10, 1, 1, suspect=1), Cause.INCOMPLETE_COVERAGE),
     ],
@@ -159,6 +161,21 @@ def test_an_outcome_says_what_the_table_holds_and_why_it_is_not_more(before: Row
     assert outcome.status is status
     assert outcome.error
     assert [(o.status, o.error) for o in twin.world.outcomes] == [(status, outcome.error)]
+
+
+def test_rows_that_were_changed_after_their_publication_are_recorded_as_that_and_not_as_breaking_a_rule() -> None:
+    twin = shop()
+    bad = Target("revenue", DAY)
+
+    def tamper(step: str) -> None:
+        if step == "after publish":
+            first, *others = twin.world.rows(bad)
+            twin.world.put({bad: (first._replace(value=0), *others)})
+
+    twin.world.pause = tamper
+    twin.engine().apply(twin.engine().scan(Scope(DAY, DAY, frozenset({"revenue"}))))
+    recorded = [(o.status, o.error) for o in twin.world.outcomes]
+    assert recorded == [(Status.FAILED, "1 of 4 rows are not as they were published")]
 
 
 def test_a_rebuild_that_failed_over_whole_but_stale_rows_is_partial() -> None:

@@ -31,18 +31,21 @@ class Problem(NamedTuple):
 
 
 def fault(processor: Processor, seen: Seen, *, gate: bool = True) -> str:
-    """Why what was staged for a date may not be published; empty when it may.
+    """Why what was staged for a date may not be published, or what was published does not count; else empty.
 
     Nothing written where something is expected, rows built on missing inputs, rows that break a declared rule, a key
     twice or keys that nobody expects are never published. Coverage below the gate is published only with `gate` False.
+    Rows that were changed after their publication are found in a table only, never among what is staged.
     """
     share = f"{seen.covered} of {seen.expected} expected keys ({seen.coverage_pct:.1f} %)"
     if seen.expected and not seen.covered:
         return f"0 of {seen.expected} expected keys were written"
     if seen.suspect:
         return f"{seen.suspect} of {seen.rows} rows are built on missing inputs ({processor.suspect})"
+    if seen.unfit:
+        return f"{seen.unfit} of {seen.rows} rows lack a required value or are out of range"
     if seen.altered:
-        return f"{seen.altered} of {seen.rows} rows lack a required value or are out of range"
+        return f"{seen.altered} of {seen.rows} rows are not as they were published"
     if seen.duplicates:
         return f"{seen.duplicates} rows repeat a key"
     if seen.extra and processor.restate != "never":

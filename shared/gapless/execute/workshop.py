@@ -97,4 +97,4 @@ def _dates(days: Sequence[date]) -> dict[str, Param]:
 
 def _seen(row: tuple[Any, ...]) -> Seen:
     expected, covered, rows, extra, suspect, unfit, duplicates = row[2:9]
-    return Seen(expected, covered, rows, extra, suspect, unfit, duplicates)
+    return Seen(expected, covered, rows, extra, suspect, unfit=unfit, duplicates=duplicates)

@@ -20,7 +20,7 @@ from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.texts import render
 
 EPOCH = date(1970, 1, 1)
-_TARGET = "expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source"
+_TARGET = "expected, covered, n_rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source"
 _MEASURED = f"{_TARGET}, preferred"
 _NUMBERS = "abcdefghij"
 

@@ -14,20 +14,20 @@ def coverage(
 ) -> str:
     """What is expected and what is there, one row per date, by key intersection.
 
-    Columns: day, expected, covered, n_rows, extra, suspect, unfit, duplicates, version, inputs, changed_at, source, and
-    with `sources` preferred: how many of the expected keys the upstream has that has a fallback. For a published table
-    `unfit` counts rows whose content is not what their hash says; for a staged one (`table` given) the rows that break
-    `required` or a declared range. Reads @first, @last, @today and, with `only_dates`, @dates.
+    Columns: day, expected, covered, n_rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source,
+    and with `sources` preferred: how many of the expected keys the upstream has that has a fallback. `altered` counts
+    rows whose content is not what their hash says. A staged table (`table` given) has `unfit` instead: the rows that
+    break `required` or a declared range. Reads @first, @last, @today and, with `only_dates`, @dates.
     """
     staged = bool(table)
     on = p.expect_on
     hashed = not staged and p.row_hash == "stored"
     if staged:
-        unfit = _unfit(p)
+        flaw, flawed = "unfit", _unfit(p)
     elif hashed:
-        unfit = f"row_hash IS NULL OR row_hash != {row_hash(p.content)}"
+        flaw, flawed = "altered", f"row_hash IS NULL OR row_hash != {row_hash(p.content)}"
     else:
-        unfit = "FALSE"
+        flaw, flawed = "altered", "FALSE"
     rest = [name for name in p.key if name not in on]
     distinct = (
         "1"
@@ -42,7 +42,7 @@ def coverage(
     narrowed = f" AND {p.date_column} IN UNNEST(@dates)" if only_dates else ""
     actual = (
         f"SELECT {p.date_column} AS day, {', '.join(on)}, COUNT(*) AS n, COUNTIF({p.suspect or 'FALSE'}) AS suspect, "
-        f"COUNTIF({unfit}) AS unfit, COUNT(*) - {distinct} AS duplicates, {version} AS version, "
+        f"COUNTIF({flawed}) AS {flaw}, COUNT(*) - {distinct} AS duplicates, {version} AS version, "
         f"{'MIN(inputs_hash)' if engine else '0'} AS least_inputs, "
         f"{'MAX(inputs_hash)' if engine else '0'} AS most_inputs, "
         f"{'COUNTIF(inputs_hash IS NULL)' if engine else '0'} AS no_inputs, "
@@ -54,7 +54,7 @@ def coverage(
     wanted = expected_keys(pipeline, p)
     totals = (
         "IFNULL(SUM(n), 0) AS n_rows, {extra} AS extra, IFNULL(SUM(suspect), 0) AS suspect, "
-        "IFNULL(SUM(unfit), 0) AS unfit, IFNULL(SUM(duplicates), 0) AS duplicates, "
+        f"IFNULL(SUM({flaw}), 0) AS {flaw}, IFNULL(SUM(duplicates), 0) AS duplicates, "
         "IFNULL(BIT_XOR(version), 0) AS version, "
         "IF(MIN(least_inputs) = MAX(most_inputs) AND SUM(no_inputs) = 0, MIN(least_inputs), NULL) AS inputs, "
         "MAX(changed_at) AS changed_at, IFNULL(MAX(source), '') AS source"
