@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+import deploy.ledger
 from gapless import ledger
 from gapless.declare.catalogue import DEFAULT_FILE as CATALOGUE_FILE
 from gapless.declare.catalogue import Catalogue, load_catalogue
@@ -70,7 +71,7 @@ def table_in(declared: dict[str, Any]) -> Table:
 def expected_tables(pipeline: Pipeline) -> dict[str, Table]:
     tables = {p.table: table_of(create_table(p)) for p in pipeline.processors.values()}
     return tables | {
-        ledger.table(pipeline.ledger, name): table_of(f"CREATE TABLE x ({sql}") for name, sql in ledger.TABLES.items()
+        ledger.table(pipeline.ledger, name): table_of(declared.create("x")) for name, declared in ledger.TABLES.items()
     }
 
 
@@ -180,6 +181,11 @@ def test_the_ledgers_tables_are_those_of_its_sql(pipeline: Pipeline) -> None:
         tables[ledger.table(pipeline.ledger, name)] = (columns, table.get("partition"), table["cluster"])
     expected = expected_tables(pipeline)
     assert tables == {name: table for name, table in expected.items() if name.startswith(f"{pipeline.ledger}.")}
+
+
+def test_the_ledgers_file_is_made_from_its_declaration() -> None:
+    there = (FOLDER / "ledger.yaml").read_text(encoding="utf-8")
+    assert there == deploy.ledger.text(), "terraform/ledger.yaml is not what is declared; run: python -m deploy.ledger"
 
 
 def test_the_engines_columns_are_those_of_the_engine() -> None:

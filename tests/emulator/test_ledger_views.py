@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gapless import ledger
+from gapless.ledger.tables import OUTCOMES
 from gapless.model import Target, days_between
 from tests.conftest import Shop
 from tests.emulator.test_audit import spoiled
@@ -110,13 +110,13 @@ def test_failures_before_a_stopped_run_count_on_with_their_own_error(chain: Shop
 def test_a_ledger_of_an_earlier_version_gets_the_columns_that_it_lacks(told: Shop) -> None:
     outcomes = f"`{told.pipeline.ledger}.backfill_date_outcomes`"
     try:
-        for column in ledger.ADDED["backfill_date_outcomes"]:
-            told.run(f"ALTER TABLE {outcomes} DROP COLUMN {column.split()[0]}")
+        for column in OUTCOMES.added:
+            told.run(f"ALTER TABLE {outcomes} DROP COLUMN {column.name}")
         assert told.scan().judgement.counts()  # it can still be read
         added = told.gapless.create()
     finally:
         told.gapless.create()
-    assert added == [f"backfill_date_outcomes.{c.split()[0]}" for c in ledger.ADDED["backfill_date_outcomes"]]
+    assert added == [f"backfill_date_outcomes.{column.name}" for column in OUTCOMES.added]
     assert told.gapless.create() == []
     rows = view(told, "shop_gapless.precompute_failures", "failure_category, can_retry")
     assert rows == [("PROCESSING_ERROR", True)]  # as far as its old rows say

@@ -12,7 +12,7 @@ import pytest
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline, load_pipeline
 from gapless.model import Target
-from gapless.observe.observer import statement
+from gapless.observe.observer import measuring_statement, statement
 from gapless.tasks.load import load
 from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param
@@ -47,7 +47,7 @@ def generated(pipeline: Pipeline) -> Iterator[tuple[str, str, set[str]]]:
     """What a pipeline comes to: a name, the statement, and the parameters that it may use."""
     every = list(pipeline.processors.values())
     yield "observe", statement(pipeline, every), OBSERVING
-    yield "measure", statement(pipeline, every, whole=False), OBSERVING
+    yield "measure", measuring_statement(pipeline, every), OBSERVING
     yield "ledger", ledger.state(pipeline.ledger), OBSERVING
     if pipeline.calendar:
         yield "calendar", render(pipeline, pipeline.calendar, None), OBSERVING
@@ -94,8 +94,8 @@ def test_no_placeholder_is_left_and_every_text_compares_the_date_column_with_par
 def test_the_views_and_the_ledgers_own_tables_are_googlesql() -> None:
     for name in ledger.VIEWS:
         assert not parameters(ledger.view_body("d", name))
-    for name, columns in ledger.TABLES.items():
-        parsed(f"CREATE TABLE IF NOT EXISTS `d.{name}` ({columns}")
+    for table in ledger.TABLES.values():
+        parsed(table.create("d"))
 
 
 def test_what_really_runs_has_its_values_in_parameters_and_none_in_its_text(chain: Shop) -> None:

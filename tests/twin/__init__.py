@@ -32,8 +32,19 @@ from gapless.errors import BadPipeline, CannotObserve, ClaimLost, TransientFailu
 from gapless.execute.executor import Executor
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import SqlLedger
+from gapless.ledger.balance import (
+    ACKNOWLEDGED,
+    HEAD,
+    HISTORY,
+    LANDED,
+    AcknowledgedRow,
+    HeadRow,
+    HistoryRow,
+    LandedRow,
+)
+from gapless.ledger.book import ClaimedRow, OutcomeRow, SpokenRow, TakenRow
 from gapless.model import Acknowledged, Batch, Day, Observation, Policy, Scope, Seen, Target, days_between
-from gapless.observe.observer import EPOCH, ancestors, parse
+from gapless.observe.observer import DAY, EPOCH, TARGET, DayRow, MeasuredRow, TargetRow, ancestors, measured, parse
 from gapless.warehouse.ports import Answer, Param
 
 COLUMNS = {"day": "DATE required", "key": "STRING required", "value": "INT64 required"}
@@ -246,14 +257,14 @@ class World:
             preferred=len(wanted & self.keys(Target(p.preferred[0], target.day))) if p.preferred else None,
         )
 
-    def look(self, processors: Sequence[Processor], first: date, last: date, today: date) -> list[tuple[Any, ...]]:
-        """The rows of kind 'target' that the observing query returns."""
-        found: list[tuple[Any, ...]] = []
+    def look(self, processors: Sequence[Processor], first: date, last: date, today: date) -> list[MeasuredRow]:
+        """What the observing query finds of targets."""
+        found: list[MeasuredRow] = []
         for p in processors:
             for day in days_between(first, last):
                 seen = self.coverage(Target(p.name, day), today)
                 if seen:
-                    found.append(("target", p.name, day, *seen[:-1]))  # nothing published is unfit
+                    found.append(_measured_row(p.name, day, seen))
         return found
 
     def state(self, first: date, last: date) -> list[tuple[Any, ...]]:
@@ -278,44 +289,36 @@ class World:
                 landed[target.processor, newest.number, done is None].append(target)
                 continue
             latest_end = ended.get((target, tried[-1].number))
-            found.append(
-                (
-                    "history",
-                    *target,
-                    len(since),
-                    len(failed),
-                    newest.inputs,
-                    _micros(max(times)),
-                    _micros(done),
-                    newest.number,
-                    None if end else _micros(newest.lease_until),
-                    None,
-                    None,
-                    None,
-                    latest_end.error if latest_end else newest.owner,
-                )
+            row = HistoryRow(
+                name=target.processor,
+                day=target.day,
+                attempts=len(since),
+                failures=len(failed),
+                inputs_hash=newest.inputs,
+                last_attempt=_micros(max(times)),
+                last_complete=_micros(done),
+                claim_number=newest.number,
+                lease_until=None if end else _micros(newest.lease_until),
+                note=latest_end.error if latest_end else newest.owner,
             )
+            found.append(HISTORY.encode(row))
         for (name, number, never), targets in landed.items():
-            days = ",".join(str((target.day - EPOCH).days) for target in targets)
+            days = ",".join(str(_number(target.day)) for target in targets)
             latest = None if never else max(complete[target] for target in targets)
-            found.append(("landed", name, None, number, _micros(latest), *[None] * 8, days))
+            found.append(LANDED.encode(LandedRow(name, number, _micros(latest), days)))
         for word in self.acknowledged:
             if word.first <= last and word.last >= first:
-                expires = None if word.expires is None else (word.expires - EPOCH).days
-                found.append(
-                    (
-                        "acknowledged",
-                        word.processor,
-                        word.first,
-                        (word.last - EPOCH).days,
-                        expires,
-                        _micros(word.since),
-                        *[None] * 7,
-                        f"{word.reason}\n{word.owner}",
-                    )
+                spoken = AcknowledgedRow(
+                    name=word.processor,
+                    day=word.first,
+                    last_date=_number(word.last),
+                    expires_on=None if word.expires is None else _number(word.expires),
+                    acknowledged_at=_micros(word.since),
+                    reason_and_owner=f"{word.reason}\n{word.owner}",
                 )
-        head = max((a.number for a in self.attempts), default=0)
-        return [*found, ("head", "", None, head, *[None] * 9, "twin")]
+                found.append(ACKNOWLEDGED.encode(spoken))
+        newest_claim = max((a.number for a in self.attempts), default=0)
+        return [*found, HEAD.encode(HeadRow(newest_claim, "twin"))]
 
 
 @dataclass
@@ -343,22 +346,9 @@ class TwinWarehouse:
             if purpose == "claim":
                 return self._once(str(job_id), lambda: self._insert(given))
             if purpose == "outcomes":
-                rows = json.loads(given["outcomes"])
-                self.world.outcomes += [
-                    Recorded(Target(name, date.fromisoformat(day)), claim, status, error, datetime.fromisoformat(at))
-                    for day, name, claim, _, _, _, _, _, status, _, _, error, _, _, at, *_ in rows
-                ]
-                return len(rows)
+                return self._record(given)
             if purpose == "acknowledge":
-                rows = json.loads(given["words"])
-                self.world.acknowledged += [
-                    Acknowledged(
-                        name, date.fromisoformat(first), date.fromisoformat(last), reason, owner,
-                        date.fromisoformat(expires) if expires else None, datetime.fromisoformat(since),
-                    )
-                    for name, first, last, reason, owner, expires, since in rows
-                ]  # fmt: skip
-                return len(rows)
+                return self._acknowledge(given)
         raise CannotObserve(f"the simulated warehouse knows no '{purpose}': {sql[:80]}")
 
     def rows(self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str) -> Answer:
@@ -366,7 +356,8 @@ class TwinWarehouse:
         if purpose != "claims":
             raise CannotObserve(f"the simulated warehouse knows no '{purpose}': {sql[:80]}")
         with self.world.step(purpose):
-            return Answer([(a.number, *a.target) for a in self.world.attempts if a.number > given["newest"]], 0)
+            newer = [a for a in self.world.attempts if a.number > given["newest"]]
+            return Answer([(a.number, *a.target) for a in newer], 0, TakenRow._fields)
 
     def _once(self, job_id: str, work: Callable[[], int]) -> int:
         """As `BigQueryWarehouse`: the id is taken when the request arrives; a token tells one's own request."""
@@ -396,11 +387,33 @@ class TwinWarehouse:
 
     def _insert(self, given: Mapping[str, Any]) -> int:
         number, run_id, owner, now, until = (given[name] for name in ("number", "run_id", "owner", "now", "until"))
-        rows = json.loads(given["targets"])
-        self.world.attempts += [
-            Attempt(number, run_id, Target(name, date.fromisoformat(day)), int(inputs), owner, now, until)
-            for name, day, inputs, _ in rows
-        ]
+        rows = [ClaimedRow(*row) for row in json.loads(given["targets"])]
+        for row in rows:
+            target = Target(row.processor_name, _day(row.target_date))
+            self.world.attempts.append(Attempt(number, run_id, target, int(row.inputs_hash), owner, now, until))
+        return len(rows)
+
+    def _record(self, given: Mapping[str, Any]) -> int:
+        rows = [OutcomeRow(*row) for row in json.loads(given["outcomes"])]
+        for row in rows:
+            target = Target(row.processor_name, _day(row.analysis_date))
+            ended = _moment(row.processed_at)
+            self.world.outcomes.append(Recorded(target, row.claim_number, row.status, row.error_message, ended))
+        return len(rows)
+
+    def _acknowledge(self, given: Mapping[str, Any]) -> int:
+        rows = [SpokenRow(*row) for row in json.loads(given["words"])]
+        for row in rows:
+            word = Acknowledged(
+                processor=row.processor_name,
+                first=_day(row.first_date),
+                last=_day(row.last_date),
+                reason=row.reason,
+                owner=row.owner,
+                expires=_day(row.expires_on) if row.expires_on else None,
+                since=_moment(row.acknowledged_at),
+            )
+            self.world.acknowledged.append(word)
         return len(rows)
 
     def job_state(self, job_id: str) -> str:
@@ -441,30 +454,21 @@ class TwinObserver:
             lookback = max((e.lookback_days for p in processors for e in p.upstream.values()), default=0)
             first = scope.first - timedelta(days=lookback)
             rows = self.world.state(first, scope.last)
-            rows += [
-                (
-                    "day",
-                    "",
-                    day,
-                    d.scheduled,
-                    d.final,
-                    (d.opening - EPOCH).days if d.opening else None,
-                    _micros(d.last_start),
-                    *[None] * 6,
-                    "",
-                )
-                for day, d in self.world.calendar.items()
-                if first <= day <= scope.last
-            ]
-            rows += self.world.look(processors, first, scope.last, today)
-            return parse(rows, [p.name for p in processors], scope.last, 0, whole=True)
+            for day, told in self.world.calendar.items():
+                if first <= day <= scope.last:
+                    opening = None if told.opening is None else _number(told.opening)
+                    row = DayRow(day, told.scheduled, told.final, opening, _micros(told.last_start))
+                    rows.append(DAY.encode(row))
+            for seen in self.world.look(processors, first, scope.last, today):
+                rows.append(TARGET.encode(TargetRow(*seen[:-1])))  # what there is to choose from comes after a write
+            return parse(rows, [p.name for p in processors], scope.last, 0)
 
     def look_again(self, targets: Sequence[Target], today: date) -> Observation:
         with self.world.step("measure"):
             processors = [self.world.pipeline.processors[name] for name in sorted({t.processor for t in targets})]
             first, last = min(t.day for t in targets), max(t.day for t in targets)
             rows = self.world.look(processors, first, last, today)
-            return parse(rows, [p.name for p in processors], last, 0, whole=False)
+            return measured(rows, [p.name for p in processors], last)
 
 
 @dataclass
@@ -588,3 +592,35 @@ def _ended(outcome: Recorded) -> datetime:
 
 def _micros(moment: datetime | None) -> Any:
     return None if moment is None else round(moment.timestamp() * 1_000_000)
+
+
+def _number(day: date) -> int:
+    """Days since 1970."""
+    return (day - EPOCH).days
+
+
+def _day(text: Any) -> date:
+    return date.fromisoformat(text)
+
+
+def _moment(text: Any) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _measured_row(name: str, day: date, seen: Seen) -> MeasuredRow:
+    return MeasuredRow(
+        name=name,
+        day=day,
+        expected=seen.expected,
+        covered=seen.covered,
+        n_rows=seen.rows,
+        extra=seen.extra,
+        suspect=seen.suspect,
+        altered=seen.altered,
+        duplicates=seen.duplicates,
+        version=seen.version,
+        inputs=seen.inputs,
+        changed_at=seen.changed_at,
+        source=seen.source,
+        preferred=seen.preferred,
+    )

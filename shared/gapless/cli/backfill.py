@@ -21,8 +21,9 @@ from gapless.engine import Engine, Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today
 from gapless.model import Policy, Scope, Status, Verdict
-from gapless.questions.preflight import Checked, Preflight, Standing, check, sources, statement
+from gapless.questions.preflight import Checked, CountedRow, Preflight, Standing, check, sources, statement
 from gapless.tasks.backfill import BackfillReport, PhaseDone, backfill, phases_of, unready
+from gapless.warehouse.rows import decoded
 from gapless.wiring import Gapless
 
 _SHOWN = 20  # dates in full; the rest is counted
@@ -112,10 +113,11 @@ def _refuse_the_future(gapless: Gapless, end: date | str) -> None:
 def _preflight(gapless: Gapless, look: Look, scope: Scope) -> Preflight:
     pairs = sources(gapless.pipeline)
     today = civil_today(gapless.pipeline, gapless.clock())
-    rows = []
+    rows: list[CountedRow] = []
     if pairs:
         params = {"first": scope.first, "last": scope.last, "today": today}
-        rows = list(gapless.warehouse.rows(statement(gapless.pipeline, pairs), params, purpose="preflight").rows)
+        answer = gapless.warehouse.rows(statement(gapless.pipeline, pairs), params, purpose="preflight")
+        rows = decoded(CountedRow, answer)
     return check(gapless.pipeline, look, pairs, rows, today)
 
 

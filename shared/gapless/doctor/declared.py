@@ -41,8 +41,9 @@ class Declared:
 def declared_tables(pipeline: Pipeline) -> dict[str, Table]:
     """Every table of the pipeline and its ledger, read from the statements that create them."""
     found = {p.table: parse_table(create_table(p)) for p in pipeline.processors.values()}
-    for name, columns in ledger.TABLES.items():
-        found[ledger.table(pipeline.ledger, name)] = parse_table(f"({columns}")
+    for name, declared in ledger.TABLES.items():
+        columns = {column.name: Column(column.type, column.required) for column in declared.columns.values()}
+        found[ledger.table(pipeline.ledger, name)] = Table(columns, declared.partition, declared.cluster)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
@@ -12,6 +13,25 @@ from gapless.doctor.facts import Column, NotChecked, Table
 from gapless.doctor.finding import APPLY, Finding
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
+from gapless.warehouse.rows import decoded
+
+
+class _ColumnRow(NamedTuple):
+    """A column as INFORMATION_SCHEMA.COLUMNS tells it."""
+
+    table_name: str
+    column_name: str
+    data_type: str
+    is_nullable: str
+    is_partitioning_column: str
+    clustering_ordinal_position: int | None
+
+
+class _CountRow(NamedTuple):
+    """How many rows a table has."""
+
+    name: str
+    n: int
 
 
 def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clustering: bool) -> dict[str, Table]:
@@ -20,21 +40,28 @@ def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clusteri
     for dataset in declared_datasets(pipeline):
         if not warehouse.tables(dataset):
             continue  # INFORMATION_SCHEMA of a dataset that does not exist is an error
-        rows = warehouse.rows(
-            "SELECT table_name, column_name, data_type, is_nullable, is_partitioning_column, "
-            f"clustering_ordinal_position FROM `{dataset}`.INFORMATION_SCHEMA.COLUMNS "
+        answer = warehouse.rows(
+            f"SELECT {', '.join(_ColumnRow._fields)} FROM `{dataset}`.INFORMATION_SCHEMA.COLUMNS "
             "ORDER BY table_name, ordinal_position",
             purpose="doctor",
-        ).rows
-        for name in dict.fromkeys(row[0] for row in rows):
-            own = [row for row in rows if row[0] == name]
-            clustered = sorted((row[5], row[1]) for row in own if row[5] is not None)
-            found[f"{dataset}.{name}"] = Table(
-                {row[1]: Column(row[2].replace(" ", ""), row[3] == "NO") for row in own},
-                next((row[1] for row in own if row[4] == "YES"), ""),
-                tuple(column for _, column in clustered) if keeps_clustering else None,
-            )
+        )
+        by_table: dict[str, list[_ColumnRow]] = {}
+        for row in decoded(_ColumnRow, answer):
+            by_table.setdefault(row.table_name, []).append(row)
+        for name, own in by_table.items():
+            found[f"{dataset}.{name}"] = _read(own, keeps_clustering=keeps_clustering)
     return found | {name: replace(found[name], rows=n) for name, n in _counted(warehouse, pipeline, found).items()}
+
+
+def _read(rows: Sequence[_ColumnRow], *, keeps_clustering: bool) -> Table:
+    """A table as the catalogue has its columns."""
+    columns = {row.column_name: Column(row.data_type.replace(" ", ""), row.is_nullable == "NO") for row in rows}
+    partitioned_by = next((row.column_name for row in rows if row.is_partitioning_column == "YES"), "")
+    if not keeps_clustering:
+        return Table(columns, partitioned_by, None)
+    places = {row.column_name: row.clustering_ordinal_position for row in rows}
+    clustered = sorted((place, name) for name, place in places.items() if place is not None)
+    return Table(columns, partitioned_by, tuple(name for _, name in clustered))
 
 
 def _counted(warehouse: Warehouse, pipeline: Pipeline, seen: Mapping[str, Table]) -> dict[str, int]:
@@ -52,7 +79,10 @@ def _counted(warehouse: Warehouse, pipeline: Pipeline, seen: Mapping[str, Table]
         f"SELECT '{name}' AS name, COUNT(*) AS n FROM {quoted(name)} WHERE {condition}"
         for name, condition in conditions.items()
     ]
-    return dict(warehouse.rows("\nUNION ALL\n".join(parts), purpose="doctor").rows) if parts else {}
+    if not parts:
+        return {}
+    answer = warehouse.rows("\nUNION ALL\n".join(parts), purpose="doctor")
+    return {row.name: row.n for row in decoded(_CountRow, answer)}
 
 
 def check(declared: Declared, seen: Mapping[str, Table], datasets: frozenset[str] | NotChecked) -> Iterator[Finding]:

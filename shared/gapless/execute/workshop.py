@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import NamedTuple
 
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
@@ -12,7 +12,22 @@ from gapless.model import Batch, Seen, Target
 from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.publishing import publish
+from gapless.warehouse.rows import decoded
 from gapless.warehouse.staging import stage
+
+
+class _AuditedRow(NamedTuple):
+    """What was staged for one date: the place of its batch among those that were asked about, and what was counted."""
+
+    batch: int
+    day: date
+    expected: int
+    covered: int
+    n_rows: int
+    extra: int
+    suspect: int
+    unfit: int
+    duplicates: int
 
 
 class SqlWorkshop:
@@ -55,14 +70,16 @@ class SqlWorkshop:
         for number, batch in enumerate(batches):
             processor = self._pipeline.processors[batch.processor]
             measured = coverage(self._pipeline, processor, table=staging_table(self._pipeline, batch), only_dates=True)
-            parts.append(f"SELECT {number} AS batch, c.* FROM (\n{measured}\n) AS c")
+            listed = ", ".join(_AuditedRow._fields[1:])
+            parts.append(f"SELECT {number} AS batch, {listed} FROM (\n{measured}\n)")
         days = sorted({day for batch in batches for day in batch.days})
         answer = self._warehouse.rows("\nUNION ALL\n".join(parts), _dates(days) | {"today": today}, purpose="audit")
         members = [frozenset(batch.days) for batch in batches]
-        # The expectation is that of the whole wave; each batch answers for its own dates only.
-        found = {
-            Target(batches[row[0]].processor, row[1]): _seen(row) for row in answer.rows if row[1] in members[row[0]]
-        }
+        found: dict[Target, Seen] = {}
+        for row in decoded(_AuditedRow, answer):
+            # The expectation is that of the whole wave; each batch answers for its own dates only.
+            if row.day in members[row.batch]:
+                found[Target(batches[row.batch].processor, row.day)] = _seen(row)
         nothing = Seen(0, 0)
         return {
             target: found.get(target, nothing)
@@ -95,6 +112,13 @@ def _dates(days: Sequence[date]) -> dict[str, Param]:
     return {"dates": list(days), "first": min(days), "last": max(days)}
 
 
-def _seen(row: tuple[Any, ...]) -> Seen:
-    expected, covered, rows, extra, suspect, unfit, duplicates = row[2:9]
-    return Seen(expected, covered, rows, extra, suspect, unfit=unfit, duplicates=duplicates)
+def _seen(row: _AuditedRow) -> Seen:
+    return Seen(
+        expected=row.expected,
+        covered=row.covered,
+        rows=row.n_rows,
+        extra=row.extra,
+        suspect=row.suspect,
+        unfit=row.unfit,
+        duplicates=row.duplicates,
+    )

@@ -55,7 +55,9 @@ class BigQueryWarehouse:
     def rows(self, sql: str, params: Mapping[str, Param] | None = None, *, purpose: str) -> Answer:
         def call() -> Answer:
             job = self._run(sql, params, purpose)
-            return Answer([row.values() for row in job.result(retry=self._retry)], job.total_bytes_processed or 0)
+            result = job.result(retry=self._retry)
+            columns = tuple(field.name for field in result.schema)
+            return Answer([row.values() for row in result], job.total_bytes_processed or 0, columns)
 
         return _explained(call, purpose, self._settings)
 

@@ -6,23 +6,90 @@ zero.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.errors import CannotObserve
+from gapless.ledger.balance import ACKNOWLEDGED, HEAD, HISTORY, LANDED, AcknowledgedRow, HistoryRow, LandedRow
 from gapless.model import Acknowledged, Day, History, Ledger, Observation, Scope, Seen, Target, from_micros
 from gapless.warehouse.coverage import coverage
 from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.rows import Kind, day_of, decoded, kind_of, shared
+from gapless.warehouse.template import Template
 from gapless.warehouse.texts import render
 
 EPOCH = date(1970, 1, 1)
-_TARGET = "expected, covered, n_rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source"
-_MEASURED = f"{_TARGET}, preferred"
-_NUMBERS = "abcdefghij"
+
+
+class DayRow(NamedTuple):
+    """What the calendar says of one date; the opening day in days and the time in microseconds since 1970."""
+
+    day: date
+    scheduled: int
+    final: int
+    opening_day: int | None
+    last_start: int | None
+
+
+class TargetRow(NamedTuple):
+    """What is there of one target: the columns of `coverage`."""
+
+    name: str
+    day: date
+    expected: int
+    covered: int
+    n_rows: int
+    extra: int
+    suspect: int
+    altered: int
+    duplicates: int
+    version: int
+    inputs: int | None
+    changed_at: int
+    source: str
+
+
+class MeasuredRow(NamedTuple):
+    """The same after a write, with what there is to choose from."""
+
+    name: str
+    day: date
+    expected: int
+    covered: int
+    n_rows: int
+    extra: int
+    suspect: int
+    altered: int
+    duplicates: int
+    version: int
+    inputs: int | None
+    changed_at: int
+    source: str
+    preferred: int | None
+
+
+DAY = Kind("day", DayRow)
+TARGET = Kind("target", TargetRow, text="source")
+_CHANGED_AT = "IFNULL(changed_at, 0)"
+# There can be hundreds of thousands of targets: their values are taken out of a row at once, in the order of `Seen`.
+_which = TARGET.getter("name", "day")
+_counts = TARGET.getter(
+    "expected", "covered", "n_rows", "extra", "suspect", "altered", "duplicates", "version", "inputs", "changed_at",
+    "source",
+)  # fmt: skip
+_KINDS = frozenset(kind.kind for kind in (HISTORY, LANDED, ACKNOWLEDGED, HEAD, DAY, TARGET))
+_CALENDAR = Template("""
+SELECT date AS day, scheduled, final, UNIX_DATE(opening_day) AS opening_day, UNIX_MICROS(last_start) AS last_start
+FROM (
+{calendar}
+)
+""")
 
 
 def ancestors(pipeline: Pipeline, names: Iterable[str]) -> list[Processor]:
@@ -34,29 +101,25 @@ def ancestors(pipeline: Pipeline, names: Iterable[str]) -> list[Processor]:
     return [p for p in pipeline.processors.values() if p.name in wanted]
 
 
-def statement(pipeline: Pipeline, processors: Sequence[Processor], *, whole: bool = True) -> str:
-    """The observing SELECT; with `whole` it brings the ledger and the calendar too.
+def statement(pipeline: Pipeline, processors: Sequence[Processor]) -> str:
+    """The observing SELECT: the ledger, the calendar and every target, in the shared columns.
 
-    Columns: kind, name, day, a to j (INT64), note, and without `whole` preferred (INT64). Parameters: @first, @last,
-    @today.
+    Parameters: @first, @last, @today.
     """
-    parts = [ledger.state(pipeline.ledger)] if whole else []
-    if whole and pipeline.calendar:
-        nothing = ", ".join("CAST(NULL AS INT64)" for _ in range(6))
-        parts.append(
-            "SELECT 'day', '', date, scheduled, final, UNIX_DATE(opening_day), UNIX_MICROS(last_start), "
-            f"{nothing}, '' FROM (\n{render(pipeline, pipeline.calendar, None)}\n)"
-        )
+    parts = [ledger.state(pipeline.ledger)]
+    if pipeline.calendar:
+        parts.append(DAY.select(_CALENDAR.fill(calendar=render(pipeline, pipeline.calendar, None))))
     for p in processors:
-        parts.append(
-            f"SELECT 'target', '{p.name}', day, {_TARGET if whole else _MEASURED} FROM (\n"
-            f"{coverage(pipeline, p, sources=not whole)}\n)"
-        )
-    if not whole:
-        names = ", ".join(f"CAST(NULL AS INT64) AS {name}" for name in _NUMBERS)
-        head = f"SELECT '' AS kind, '' AS name, CAST(NULL AS DATE) AS day, {names}, '' AS note"
-        parts.insert(0, f"({head}, CAST(NULL AS INT64) AS preferred LIMIT 0)")
+        parts.append(TARGET.select(coverage(pipeline, p), name=f"'{p.name}'", changed_at=_CHANGED_AT))
     return "\nUNION ALL\n".join(parts)
+
+
+def measuring_statement(pipeline: Pipeline, processors: Sequence[Processor]) -> str:
+    """The SELECT of the targets alone, as `MeasuredRow`. Parameters: @first, @last, @today."""
+    listed = ", ".join(MeasuredRow._fields[1:]).replace("changed_at", f"{_CHANGED_AT} AS changed_at")
+    return "\nUNION ALL\n".join(
+        f"SELECT '{p.name}' AS name, {listed} FROM (\n{coverage(pipeline, p, sources=True)}\n)" for p in processors
+    )
 
 
 class SqlObserver:
@@ -70,91 +133,131 @@ class SqlObserver:
         """Everything in scope with what it reads: `longest_lookback` days before it, and all that it builds on."""
         processors = ancestors(self._pipeline, scope.processors)
         lookback = max((e.lookback_days for p in processors for e in p.upstream.values()), default=0)
-        return self._seen(processors, _before(scope.first, lookback), scope.last, today, whole=True)
+        params = _params(_before(scope.first, lookback), scope.last, today)
+        answer = self._warehouse.rows(statement(self._pipeline, processors), params, purpose="observe")
+        return parse(shared(answer), [p.name for p in processors], scope.last, answer.bytes_processed)
 
     def look_again(self, targets: Sequence[Target], today: date) -> Observation:
         """Only the named targets, after a write."""
         days = [target.day for target in targets]
         processors = [self._pipeline.processor(name) for name in sorted({target.processor for target in targets})]
-        return self._seen(processors, min(days), max(days), today, whole=False)
+        params = _params(min(days), max(days), today)
+        answer = self._warehouse.rows(measuring_statement(self._pipeline, processors), params, purpose="measure")
+        rows = decoded(MeasuredRow, answer)
+        return measured(rows, [p.name for p in processors], max(days), answer.bytes_processed)
 
-    def _seen(
-        self, processors: Sequence[Processor], first: date, last: date, today: date, *, whole: bool
-    ) -> Observation:
-        params: Mapping[str, Param] = {"first": first, "last": last, "today": today}
-        answer = self._warehouse.rows(
-            statement(self._pipeline, processors, whole=whole), params, purpose="observe" if whole else "measure"
-        )
-        return parse(answer.rows, [p.name for p in processors], last, answer.bytes_processed, whole)
+
+def _params(first: date, last: date, today: date) -> Mapping[str, Param]:
+    return {"first": first, "last": last, "today": today}
 
 
 def _before(day: date, days: int) -> date:
     return day - timedelta(days=min(days, (day - date.min).days))
 
 
-def parse(
-    rows: Sequence[tuple[Any, ...]], processors: Sequence[str], last: date, bytes_processed: int, whole: bool
-) -> Observation:
-    """The observation in a result. Days before the first that holds anything are left out."""
-    first = min((row[2] for row in rows if row[2] is not None and row[0] in ("target", "day")), default=last)
-    length = (last - first).days + 1
-    columns: dict[str, list[Seen | None]] = {name: [None] * length for name in processors}
-    calendar: list[Day | None] = [None] * length
-    history: dict[Target, History] = {}
-    acknowledged: list[Acknowledged] = []
-    head: list[tuple[Any, ...]] = []
+def parse(rows: Sequence[tuple[Any, ...]], processors: Sequence[str], last: date, bytes_processed: int) -> Observation:
+    """The observation in shared rows. Days before the first that holds anything are left out."""
+    by_kind = _by_kind(rows)
+    targets, days = by_kind[TARGET.kind], by_kind[DAY.kind]
+    first = min(map(day_of, chain(targets, days)), default=last)
+    columns = _columns(processors, first, last)
     start = first.toordinal()
+    for row in targets:
+        name, day = _which(row)
+        columns[name][day.toordinal() - start] = Seen(*_counts(row))
+    calendar: list[Day | None] = [None] * ((last - first).days + 1)
+    for row in days:
+        told = DAY.decode(row)
+        known = Day(told.scheduled, told.final, _date(told.opening_day), _time(told.last_start))
+        calendar[told.day.toordinal() - start] = known
+    return Observation(first, columns, calendar, _ledger(by_kind), bytes_processed)
+
+
+def measured(
+    rows: Sequence[MeasuredRow], processors: Sequence[str], last: date, bytes_processed: int = 0
+) -> Observation:
+    """The observation of targets alone."""
+    first = min((row.day for row in rows), default=last)
+    columns = _columns(processors, first, last)
     for row in rows:
-        kind = row[0]
-        if kind == "target":
-            columns[row[1]][row[2].toordinal() - start] = _target(row)
-        elif kind == "history":
-            history[Target(row[1], row[2])] = _history(row)
-        elif kind == "landed":
-            landed = History(0, 0, None, None, _time(row[4]), "", row[3])
-            history.update((Target(row[1], EPOCH + timedelta(days=int(n))), landed) for n in row[13].split(","))
-        elif kind == "day":
-            opening = None if row[5] is None else EPOCH + timedelta(days=row[5])
-            calendar[row[2].toordinal() - start] = Day(row[3], row[4], opening, _time(row[6]))
-        elif kind == "acknowledged":
-            reason, _, owner = row[13].rpartition("\n")
-            expires = None if row[4] is None else EPOCH + timedelta(days=row[4])
-            last_day = EPOCH + timedelta(days=row[3])
-            acknowledged.append(Acknowledged(row[1], row[2], last_day, reason, owner, expires, _time(row[5])))
-        elif kind == "head":
-            head.append(row)
-        else:
+        columns[row.name][(row.day - first).days] = _measured(row)
+    return Observation(first, columns, [None] * ((last - first).days + 1), Ledger(), bytes_processed)
+
+
+def _by_kind(rows: Sequence[tuple[Any, ...]]) -> Mapping[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        found[kind_of(row)].append(row)
+    for kind in found:
+        if kind not in _KINDS:
             raise CannotObserve(f"the observation returned a row of unknown kind '{kind}'")
-    state = Ledger()
-    if whole:
-        state = Ledger(history, acknowledged, head[0][3] or 0 if head else 0, ledger.generation_of(head))
-    return Observation(first, columns, calendar, state, bytes_processed)
+    return found
 
 
-def _target(row: tuple[Any, ...]) -> Seen:
-    expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at, source, *more = row[3:]
+def _columns(processors: Sequence[str], first: date, last: date) -> dict[str, list[Seen | None]]:
+    return {name: [None] * ((last - first).days + 1) for name in processors}
+
+
+def _measured(row: MeasuredRow) -> Seen:
     return Seen(
-        expected, covered, rows, extra, suspect, altered, duplicates, version, inputs, changed_at or 0, source, *more
+        expected=row.expected,
+        covered=row.covered,
+        rows=row.n_rows,
+        extra=row.extra,
+        suspect=row.suspect,
+        altered=row.altered,
+        duplicates=row.duplicates,
+        version=row.version,
+        inputs=row.inputs,
+        changed_at=row.changed_at,
+        source=row.source,
+        preferred=row.preferred,
     )
 
 
-def _history(row: tuple[Any, ...]) -> History:
+def _ledger(by_kind: Mapping[str, Sequence[tuple[Any, ...]]]) -> Ledger:
+    history: dict[Target, History] = {}
+    for told in map(HISTORY.decode, by_kind[HISTORY.kind]):
+        history[Target(told.name, told.day)] = _history(told)
+    for landed in map(LANDED.decode, by_kind[LANDED.kind]):
+        history.update(_landed(landed))
+    acknowledged = [_acknowledged(ACKNOWLEDGED.decode(row)) for row in by_kind[ACKNOWLEDGED.kind]]
+    heads = [HEAD.decode(row) for row in by_kind[HEAD.kind]]
+    generation = ledger.generation_of(heads[0].generation if heads else None)
+    return Ledger(history, acknowledged, heads[0].newest_claim or 0, generation)
+
+
+def _history(row: HistoryRow) -> History:
     """The history of one target; a lease counts only while the process that holds it may still be alive."""
-    _, _, _, attempts, failures, inputs, last_attempt, last_complete, claim, lease, _, _, _, note = row
-    is_open = lease is not None
-    if is_open and ledger.owner_is_gone(note):
-        lease = None
+    is_open = row.lease_until is not None
+    holds = is_open and not ledger.owner_is_gone(row.note)
     return History(
-        attempts,
-        failures,
-        inputs,
-        _time(last_attempt),
-        _time(last_complete),
-        "" if is_open else note or "",
-        claim,
-        _time(lease),
-        is_open,
+        attempts=row.attempts,
+        failures=row.failures,
+        inputs=row.inputs_hash,
+        last_attempt=_time(row.last_attempt),
+        last_complete=_time(row.last_complete),
+        last_error="" if is_open else row.note or "",
+        claim=row.claim_number,
+        lease_until=_time(row.lease_until) if holds else None,
+        is_open=is_open,
     )
+
+
+def _landed(row: LandedRow) -> dict[Target, History]:
+    """One history for all the dates of a processor and claim."""
+    history = History(last_complete=_time(row.last_complete), claim=row.claim_number)
+    return {Target(row.name, EPOCH + timedelta(days=int(number))): history for number in row.days.split(",")}
+
+
+def _acknowledged(row: AcknowledgedRow) -> Acknowledged:
+    reason, _, owner = row.reason_and_owner.rpartition("\n")
+    last, since = EPOCH + timedelta(days=row.last_date), from_micros(row.acknowledged_at)
+    return Acknowledged(row.name, row.day, last, reason, owner, _date(row.expires_on), since)
+
+
+def _date(days: int | None) -> date | None:
+    return None if days is None else EPOCH + timedelta(days=days)
 
 
 def _time(micros: int | None) -> datetime | None:

@@ -20,9 +20,11 @@ from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.acknowledged import reappeared
 from gapless.judge.verdicts import civil_today
+from gapless.ledger.book import SpokenRow
 from gapless.model import IS_A_GAP, Acknowledged, Target, Verdict
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
+from gapless.warehouse.rows import decoded
 from gapless.warehouse.template import template
 
 _ACKNOWLEDGED = template(__file__, "acknowledged")
@@ -82,11 +84,22 @@ def by_range(word: Acknowledged) -> tuple[str, date, date]:
 
 def read(warehouse: Warehouse, pipeline: Pipeline) -> list[Acknowledged]:
     """Every acknowledgement that was not withdrawn, of any date, in a stable order."""
-    found = warehouse.rows(
+    answer = warehouse.rows(
         _ACKNOWLEDGED.fill(acknowledged_gaps=quoted(ledger.table(pipeline.ledger, "acknowledged_gaps"))),
         purpose="acknowledged",
-    ).rows
-    return [Acknowledged(*row) for row in found]
+    )
+    return [
+        Acknowledged(
+            processor=row.processor_name,
+            first=row.first_date,
+            last=row.last_date,
+            reason=row.reason,
+            owner=row.owner,
+            expires=row.expires_on,
+            since=row.acknowledged_at,
+        )
+        for row in decoded(SpokenRow, answer)
+    ]
 
 
 def in_look(pipeline: Pipeline, look: Look) -> list[Standing]:

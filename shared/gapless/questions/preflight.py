@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
@@ -94,8 +94,18 @@ def sources(pipeline: Pipeline) -> tuple[Sources, ...]:
     return tuple(found.values())
 
 
+class CountedRow(NamedTuple):
+    """What one date of a pair has: keys that are expected, those of them in the upcoming table, and its rows."""
+
+    name: str
+    day: date
+    expected: int
+    in_upcoming: int
+    rows_upcoming: int
+
+
 def statement(pipeline: Pipeline, pairs: Sequence[Sources]) -> str:
-    """The counts of every pair and date in one SELECT: name, day, expected, those in the upcoming table, its rows.
+    """The counts of every pair and date in one SELECT, as `CountedRow`.
 
     By key intersection, as everywhere: 187 rows of the wrong players cover nothing. Reads @first, @last, @today.
     """
@@ -116,23 +126,22 @@ def statement(pipeline: Pipeline, pairs: Sequence[Sources]) -> str:
 
 
 def check(
-    pipeline: Pipeline, look: Look, pairs: Sequence[Sources], rows: Iterable[tuple[Any, ...]], today: date
+    pipeline: Pipeline, look: Look, pairs: Sequence[Sources], rows: Iterable[CountedRow], today: date
 ) -> Preflight:
     """What the counts and the look say of every date in the look's scope."""
-    counted: dict[tuple[str, date], tuple[int, int, int]] = {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+    counted = {(row.name, row.day): row for row in rows}
     scope = look.judgement.scope
     checked = []
     for day in days_between(scope.first, scope.last):
         for pair in pairs or (None,):
-            counts = counted.get((pair.upcoming.name, day), (0, 0, 0)) if pair else (0, 0, 0)
-            checked.append(_checked(pipeline, look, pair, day, counts, today))
+            name = pair.upcoming.name if pair else ""
+            nothing = CountedRow(name, day, expected=0, in_upcoming=0, rows_upcoming=0)
+            checked.append(_checked(pipeline, look, pair, counted.get((name, day), nothing), today))
     return Preflight(tuple(checked))
 
 
-def _checked(
-    pipeline: Pipeline, look: Look, pair: Sources | None, day: date, counts: tuple[int, int, int], today: date
-) -> Checked:
-    expected, in_upcoming, rows = counts
+def _checked(pipeline: Pipeline, look: Look, pair: Sources | None, counted: CountedRow, today: date) -> Checked:
+    day, expected, in_upcoming, rows = counted.day, counted.expected, counted.in_upcoming, counted.rows_upcoming
     seen = look.observation.seen(Target(pair.historical.name, day)) if pair else None
     names = (pair.upcoming.name, pair.historical.name) if pair else ("", "")
     facts = (*names, expected, in_upcoming, rows, seen.covered if seen else 0)

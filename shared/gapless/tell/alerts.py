@@ -20,10 +20,12 @@ from urllib.parse import quote
 
 from gapless.errors import CannotObserve, ClaimLost, GaplessError
 from gapless.ledger import generation_of, table
+from gapless.ledger.tables import ALERT_LOG, as_json
 from gapless.logs import Log
 from gapless.model import from_micros
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.rows import decoded
 
 # A daily call comes some seconds earlier on one day than on the day before: a day is 20 hours here.
 DAY = timedelta(hours=20)
@@ -181,6 +183,27 @@ class Memory(NamedTuple):
     generation: str
 
 
+class _BookRow(NamedTuple):
+    """The newest line of a key, or how many lines there are in all (`lines`), or which ledger it is (`head`)."""
+
+    kind: str
+    alert_key: str
+    severity: str
+    state: str
+    number: int  # when it was written, in microseconds since 1970; or how many
+    text: str | None  # the message; or the generation
+
+
+class _LineRow(NamedTuple):
+    """What is written of each notice."""
+
+    alert_key: str
+    severity: str
+    channel: str
+    state: str
+    message: str
+
+
 @dataclass
 class SqlAlertBook:
     """The part of `alert_log` whose keys begin with a prefix."""
@@ -197,8 +220,8 @@ class SqlAlertBook:
 
     def read(self) -> Memory:
         """The newest line of every key; raises `CannotObserve` where the ledger was never created."""
-        rows = self.warehouse.rows(
-            f"""SELECT 'line' AS kind, alert_key, severity, state, UNIX_MICROS(sent_at) AS n, message AS note
+        answer = self.warehouse.rows(
+            f"""SELECT 'line' AS kind, alert_key, severity, state, UNIX_MICROS(sent_at) AS number, message AS text
 FROM (
   SELECT * FROM {self.table} WHERE STARTS_WITH(alert_key, @prefix)
   QUALIFY ROW_NUMBER() OVER (PARTITION BY alert_key ORDER BY sent_at DESC) = 1
@@ -210,14 +233,19 @@ SELECT 'head', '', '', '', 0, MIN(IF(claim_number = 0, run_id, NULL))
 FROM {quoted(table(self.dataset, "attempts"))}""",
             {"prefix": self.prefix},
             purpose="alerts",
-        ).rows
-        told = {
-            key: Told(Severity(severity), State(state), *_unpacked(note), from_micros(micros))
-            for kind, key, severity, state, micros, note in rows
-            if kind == "line"
-        }
-        lines = next(row[4] for row in rows if row[0] == "lines")
-        return Memory(told, lines, generation_of([row for row in rows if row[0] == "head"]))
+        )
+        told: dict[str, Told] = {}
+        lines, generation = 0, None
+        for row in decoded(_BookRow, answer):
+            if row.kind == "line":
+                size, text = _unpacked(row.text)
+                at = from_micros(row.number)
+                told[row.alert_key] = Told(Severity(row.severity), State(row.state), size, text, at)
+            elif row.kind == "lines":
+                lines = row.number
+            else:
+                generation = row.text
+        return Memory(told, lines, generation_of(generation))
 
     def claim(self, notices: Sequence[Notice], memory: Memory, channel: str) -> bool:
         """Take it upon this run to tell these; False where the log has grown since it was read.
@@ -259,21 +287,16 @@ FROM {quoted(table(self.dataset, "attempts"))}""",
     ) -> int:
         now = self.clock()
         rows = [
-            (alert.key, str(alert.severity), channel, str(state), packed(alert.size, alert.headline))
+            _LineRow(alert.key, str(alert.severity), channel, str(state), packed(alert.size, alert.headline))
             for (alert, _), state in states
         ]
-        columns = ", ".join(f"JSON_VALUE(r, '$[{i}]')" for i in range(5))
-        params: dict[str, Param] = {"rows": json.dumps(rows), "now": now}
+        values = ALERT_LOG.from_json(_LineRow._fields, "r") | {"sent_at": "@now"}
+        params: dict[str, Param] = {"rows": as_json(rows), "now": now}
+        sql = f"{ALERT_LOG.insert(self.dataset, values)}\nFROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r"
         if lines is not None:
             params["lines"] = lines
-        return self.warehouse.execute(
-            f"INSERT INTO {self.table} (alert_key, severity, channel, state, message, sent_at)\n"
-            f"SELECT {columns}, @now FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r"
-            + ("" if lines is None else f"\nWHERE (SELECT COUNT(*) FROM {self.table}) = @lines"),
-            params,
-            purpose="alerts",
-            job_id=job_id,
-        )
+            sql += f"\nWHERE (SELECT COUNT(*) FROM {self.table}) = @lines"
+        return self.warehouse.execute(sql, params, purpose="alerts", job_id=job_id)
 
 
 def packed(size: int, text: str) -> str:

@@ -25,6 +25,7 @@ class Answer(NamedTuple):
 
     rows: Sequence[tuple[Any, ...]]  # in the order of the SELECT list
     bytes_processed: int
+    columns: tuple[str, ...] = ()  # their names; none where the warehouse does not tell them
 
 
 class Warehouse(Protocol):

@@ -5,18 +5,20 @@ Nothing here is believed over a table; `shared/gapless/questions/reports` compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapless.declare.pipeline import Pipeline
+from gapless.errors import CannotObserve
 from gapless.ledger import table, view_body
 from gapless.ledger.daily import reported_days
 from gapless.model import Target, Upkeep, days_between, from_micros
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.rows import decoded
 from gapless.warehouse.template import template
 
 _RUNS = template(__file__, "runs")
@@ -82,6 +84,23 @@ class RunHistory:
     undated: int = 0  # runs of trackers that name no date: they cannot be compared
 
 
+class _ToldRow(NamedTuple):
+    """What one teller says of a processor and date; `listed`: of every quiet date, as day:records:runs."""
+
+    teller: str
+    processor_name: str
+    day: date | None
+    word: str
+    records: int  # -1 where the run did not say
+    ended_at: int | None
+    runs: int
+    empty: int
+    never_ended: int
+    running: int
+    false_failures: int
+    listed: str
+
+
 def read_runs(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date, now: datetime) -> RunHistory:
     """What is said of the runs for dates from first to last.
 
@@ -92,9 +111,17 @@ def read_runs(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date,
         "first": first, "last": last, "before": now - STILL_RUNNING, "began": STARTED, "good": SUCCEEDED,
         "bad": FAILED,
     }  # fmt: skip
-    rows = warehouse.rows(_runs_statement(pipeline.ledger), params, purpose="run_history").rows
-    told = [each for row in rows for each in _told(row)]
-    return RunHistory(told, sum(row[6] for row in rows if row[2] is None and not row[11]))
+    rows = decoded(_ToldRow, warehouse.rows(_runs_statement(pipeline.ledger), params, purpose="run_history"))
+    told: list[Told] = []
+    undated = 0
+    for row in rows:
+        if row.listed:
+            told += _quiet(row)
+        elif row.day is None:
+            undated += row.runs
+        else:
+            told.append(_told(row, row.day))
+    return RunHistory(told, undated)
 
 
 def _runs_statement(ledger: str) -> str:
@@ -103,22 +130,28 @@ def _runs_statement(ledger: str) -> str:
     )
 
 
-def _told(row: tuple[Any, ...]) -> list[Told]:
-    teller, processor, day, word, records, ended_at, runs, empty, never_ended, running, false_failures, listed = row
-    if listed:
-        quiet = (map(int, each.split(":")) for each in listed.split(","))
-        return [
-            Told(Teller(teller), processor, _EPOCH + timedelta(days=n), Word.SUCCESS, _count(records), None, runs)
-            for n, records, runs in quiet
-        ]
-    if day is None:
-        return []
-    return [
-        Told(
-            Teller(teller), processor, day, Word(word), _count(records), _time(ended_at), runs, empty, never_ended,
-            running, false_failures,
-        )
-    ]  # fmt: skip
+def _quiet(row: _ToldRow) -> Iterator[Told]:
+    """What a row says that stands for every quiet date of a processor."""
+    for each in row.listed.split(","):
+        number, records, runs = map(int, each.split(":"))
+        day = _EPOCH + timedelta(days=number)
+        yield Told(Teller(row.teller), row.processor_name, day, Word.SUCCESS, _count(records), None, runs)
+
+
+def _told(row: _ToldRow, day: date) -> Told:
+    return Told(
+        teller=Teller(row.teller),
+        processor=row.processor_name,
+        day=day,
+        word=Word(row.word),
+        records=_count(row.records),
+        ended_at=_time(row.ended_at),
+        runs=row.runs,
+        empty=row.empty,
+        never_ended=row.never_ended,
+        running=row.running,
+        false_failures=row.false_failures,
+    )
 
 
 def _count(records: int) -> int | None:
@@ -173,6 +206,26 @@ class Outcomes:
         return {Target(failure.processor, day) for failure in self.failures for day in failure.open_days}
 
 
+class _OutcomesRow(NamedTuple):
+    """A `day` of runs, a `source` of a day's data, the open `gaps` of a day, or a `failure`; the rest is empty."""
+
+    kind: str
+    name: str
+    day: date | None
+    n: int  # runs, targets, gaps, or times
+    complete: int | None
+    partial: int | None
+    failed: int | None
+    coverage_pct: float | None
+    permanent: bool | None
+    text: str
+    category: str
+    first_seen: datetime | None
+    last_seen: datetime | None
+    days: str | None
+    open_days: str | None
+
+
 def read_outcomes(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date) -> Outcomes:
     """What the ledger has of the days from first to last in the pipeline's zone."""
 
@@ -187,21 +240,40 @@ def read_outcomes(warehouse: Warehouse, pipeline: Pipeline, first: date, last: d
         "first": first, "last": last, "since": midnight(first), "days": borders,
         "until": midnight(last + timedelta(days=1)), "upkeep": [work.value for work in Upkeep],
     }  # fmt: skip
-    rows = warehouse.rows(_outcomes_statement(pipeline.ledger), params, purpose="history").rows
+    answer = warehouse.rows(_outcomes_statement(pipeline.ledger), params, purpose="history")
     days: list[DayOfRuns] = []
     sources: dict[str, dict[date, int]] = {}
     failures: list[Failure] = []
     open_gaps: dict[date, int] = {}
-    for kind, name, day, a, b, c, d, mean, text, category, begin, end, listed, still in rows:
-        if kind == "day":
-            days.append(DayOfRuns(day, a, b, c, d, mean))
-        elif kind == "source":
-            sources.setdefault(name, {})[day] = a
-        elif kind == "gaps":
-            open_gaps[day] = a
+    for row in decoded(_OutcomesRow, answer):
+        if row.kind == "failure":
+            failures.append(_failure(row))
+        elif row.day is None:
+            continue
+        elif row.kind == "day":
+            counts = (row.n, row.complete or 0, row.partial or 0, row.failed or 0)
+            days.append(DayOfRuns(row.day, *counts, row.coverage_pct))
+        elif row.kind == "source":
+            sources.setdefault(row.name, {})[row.day] = row.n
         else:
-            failures.append(Failure(name, category, bool(b), text, a, begin, end, _days(listed), _days(still)))
+            open_gaps[row.day] = row.n
     return Outcomes(days, sources, failures, open_gaps)
+
+
+def _failure(row: _OutcomesRow) -> Failure:
+    if row.first_seen is None or row.last_seen is None:
+        raise CannotObserve(f"a failure of {row.name} has no time")
+    return Failure(
+        processor=row.name,
+        category=row.category,
+        permanent=bool(row.permanent),
+        text=row.text,
+        times=row.n,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        days=_days(row.days),
+        open_days=_days(row.open_days),
+    )
 
 
 def _outcomes_statement(ledger: str) -> str:

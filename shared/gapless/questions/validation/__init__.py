@@ -177,7 +177,7 @@ def _counted(pipeline: Pipeline, warehouse: Warehouse, scope: Scope) -> Mapping[
         return {}
     first = scope.first - timedelta(days=min(quality.BASELINE_DAYS, (scope.first - date.min).days))
     answer = warehouse.rows(quality.statement(chosen), {"first": first, "last": scope.last}, purpose="quality")
-    return quality.parse(pipeline, answer.rows)
+    return quality.parse(pipeline, answer)
 
 
 def _of_columns(tables: Tables, counted: Mapping[str, quality.Counted]) -> Iterator[Fault]:
@@ -199,7 +199,7 @@ def _earlier(engine: Engine, warehouse: Warehouse, scope: Scope) -> Mapping[Targ
     params: dict[str, Param] = {
         "first": scope.first, "last": scope.last, "today": today, "zone": pipeline.timezone.key,
     }  # fmt: skip
-    return history.parse(warehouse.rows(history.statement(pipeline.ledger), params, purpose="history").rows)
+    return history.parse(warehouse.rows(history.statement(pipeline.ledger), params, purpose="history"))
 
 
 def _losses(tables: Tables, earlier: Mapping[Target, history.Earlier]) -> Iterator[Fault]:

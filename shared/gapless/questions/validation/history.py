@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapless import ledger
 from gapless.model import Target, from_micros
 from gapless.observe.observer import EPOCH
 from gapless.warehouse.names import quoted
+from gapless.warehouse.ports import Answer
+from gapless.warehouse.rows import decoded
 from gapless.warehouse.template import template
 
 _STATEMENT = template(__file__, "history")
+
+
+class _BestRow(NamedTuple):
+    """The dates of one processor and run, as JSON lists of days since 1970, keys, and seconds since 1970."""
+
+    processor_name: str
+    backfill_run_id: str
+    dates: str
 
 
 class Earlier(NamedTuple):
@@ -34,10 +43,11 @@ def statement(dataset: str) -> str:
     return _STATEMENT.fill(outcomes=quoted(ledger.table(dataset, "backfill_date_outcomes")))
 
 
-def parse(rows: Sequence[tuple[Any, ...]]) -> dict[Target, Earlier]:
+def parse(answer: Answer) -> dict[Target, Earlier]:
     """The best outcomes of a result."""
-    return {
-        Target(name, EPOCH + timedelta(days=number)): Earlier(keys, run, from_micros(seconds * 1_000_000))
-        for name, run, dates in rows
-        for number, keys, seconds in json.loads(f"[{dates}]")
-    }
+    found: dict[Target, Earlier] = {}
+    for row in decoded(_BestRow, answer):
+        for number, keys, seconds in json.loads(f"[{row.dates}]"):
+            target = Target(row.processor_name, EPOCH + timedelta(days=number))
+            found[target] = Earlier(keys, row.backfill_run_id, from_micros(seconds * 1_000_000))
+    return found

@@ -14,13 +14,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Column, Processor
 from gapless.model import Target
 from gapless.observe.observer import EPOCH
 from gapless.warehouse.names import quoted
+from gapless.warehouse.ports import Answer
+from gapless.warehouse.rows import decoded
 
 BASELINE_DAYS = 60  # before the dates that are asked about: what is usual is learnt from them too
 LEAST_DATES = 10  # fewer other dates tell nothing
@@ -44,6 +46,11 @@ class Counted(NamedTuple):
     days: Sequence[date]
     rows: Sequence[int]
     columns: Mapping[str, Counts]
+
+
+class _TableRow(NamedTuple):
+    name: str
+    dates: str | None  # JSON lists of a day since 1970, its rows, and the counts of `_counts`
 
 
 class Flaw(NamedTuple):
@@ -96,10 +103,10 @@ def _may_be_zero(column: Column) -> bool:
     return column.low is not None and column.high is not None and column.low <= 0 <= column.high
 
 
-def parse(pipeline: Pipeline, rows: Sequence[tuple[Any, ...]]) -> dict[str, Counted]:
+def parse(pipeline: Pipeline, answer: Answer) -> dict[str, Counted]:
     """The counts of a result, by processor."""
     found = {}
-    for name, dates in rows:
+    for name, dates in decoded(_TableRow, answer):
         parts = sorted(json.loads(f"[{dates or ''}]"))
         series = iter([*zip(*(counts for _, _, counts in parts), strict=True)])
         columns = {}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
@@ -22,8 +23,30 @@ from gapless.tasks.cleanup.decision import Counts, Decision, Rules, decide
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.tasks.cleanup.records import Backup, Head, Records
 from gapless.warehouse.ports import Param, Warehouse
+from gapless.warehouse.rows import decoded
 
 _LEASE = timedelta(minutes=30)  # a backup and a deletion, each with the time that a statement may take
+
+
+class _CountedRow(NamedTuple):
+    """The rows of one date, and what the warehouse calls today."""
+
+    day: date
+    n: int
+    today: date
+
+
+class _ComparedRow(NamedTuple):
+    """The rows of a backup, and those that it should hold."""
+
+    copied: int
+    present: int
+
+
+class _AbsentRow(NamedTuple):
+    """How many rows of a backup its table does not have."""
+
+    absent: int
 
 
 @dataclass
@@ -130,10 +153,9 @@ class Cleaner:
 
     def _compared(self, processor: Processor, backup: str, where: str, chosen: Mapping[str, Param]) -> tuple[int, int]:
         """The rows of a backup, and those that it should hold."""
-        ((copied, present),) = self.warehouse.rows(
-            statements.compare(processor, backup, where), chosen, purpose="compare"
-        ).rows
-        return copied, present
+        answer = self.warehouse.rows(statements.compare(processor, backup, where), chosen, purpose="compare")
+        (row,) = decoded(_ComparedRow, answer)
+        return row.copied, row.present
 
     # -- restore -------------------------------------------------------------------------------------------------------
 
@@ -204,8 +226,9 @@ class Cleaner:
         return names
 
     def _absent(self, processor: Processor, backup: str, limits: Mapping[str, Param]) -> int:
-        sql = f"SELECT COUNT(*) FROM {statements.absent(processor, backup)}"
-        return int(self.warehouse.rows(sql, limits, purpose="compare").rows[0][0])
+        sql = f"SELECT COUNT(*) AS absent FROM {statements.absent(processor, backup)}"
+        (row,) = decoded(_AbsentRow, self.warehouse.rows(sql, limits, purpose="compare"))
+        return row.absent
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
@@ -233,8 +256,9 @@ class Cleaner:
 
     def _counts(self, processor: Processor, table: str = "") -> Counts:
         zone = {"zone": self.pipeline.timezone.key}
-        found = self.warehouse.rows(statements.count(processor, table or processor.table), zone, purpose="count").rows
-        return Counts({day: n for day, n, _ in found}, found[0][2] if found else None)
+        answer = self.warehouse.rows(statements.count(processor, table or processor.table), zone, purpose="count")
+        rows = decoded(_CountedRow, answer)
+        return Counts({row.day: row.n for row in rows}, rows[0].today if rows else None)
 
     def _claimed(self, processor: Processor, days: Sequence[date], head: Head, run_id: str, work: Upkeep) -> Claimed:
         return Claimed(self.book(), self.clock, processor, days, head, run_id, work)

@@ -31,9 +31,20 @@ from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.warehouse.expectation import expected_keys
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import MOST_DATES, Param
+from gapless.warehouse.rows import decoded
 
 MOST_SHARE_PCT = 10.0  # refused above this share of a table …
 SHARE_LEAST = 1000  # … if it is at least so many rows
+
+
+class _CountedRow(NamedTuple):
+    """The rows of one date; of the unexpected ones rows, keys, and the key of one."""
+
+    day: date
+    n: int
+    extra: int
+    extra_keys: int
+    example: str | None
 
 
 class Phantom(NamedTuple):
@@ -199,16 +210,16 @@ class PhantomCleaner(Cleaner):
         done.status = Ended.DONE
 
     def _phantoms(self, proposal: Proposal, look: Look, limits: Mapping[str, Param]) -> list[Phantom]:
-        found = self.warehouse.rows(
+        answer = self.warehouse.rows(
             count(self.pipeline, proposal.processor), {**limits, "days": sorted(proposal.seen)}, purpose="count"
-        ).rows
+        )
 
         def games(day: date) -> int:
             told = look.observation.day(day)
             return told.scheduled if told else 0
 
         return [
-            Phantom(day, extra, keys, rows - extra, example or "", games(day))
-            for day, rows, extra, keys, example in found
-            if extra
+            Phantom(row.day, row.extra, row.extra_keys, row.n - row.extra, row.example or "", games(row.day))
+            for row in decoded(_CountedRow, answer)
+            if row.extra
         ]

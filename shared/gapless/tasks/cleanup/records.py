@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
 from gapless.errors import Refused
+from gapless.ledger.balance import HeadRow
+from gapless.ledger.tables import CLEANUP_LOG, TABLE_BACKUPS, as_json
 from gapless.tasks.cleanup.decision import Lease, Report
 from gapless.tasks.cleanup.outcome import Cleaned
 from gapless.tasks.cleanup.statements import BACKUP_DAYS
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
+from gapless.warehouse.rows import decoded
 
 
 class Head(NamedTuple):
@@ -44,6 +46,40 @@ class Backup(NamedTuple):
         return "expired" if self.expired(now) else "here" if self.exists else "gone"
 
 
+class _LeaseRow(NamedTuple):
+    target_date: date
+    reason: str
+    lease_until: datetime
+    owner: str
+
+
+class _BackupRow(NamedTuple):
+    backup_table: str
+    source_table: str
+    row_count: int
+    reason: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class _LoggedRow(NamedTuple):
+    """What is written of each attempt on a table."""
+
+    run_id: str
+    table_name: str
+    cutoff_date: date
+    rows_before: int | None
+    rows_deleted: int | None
+    oldest_before: date | None
+    newest_before: date | None
+    oldest_after: date | None
+    newest_after: date | None
+    backup_table: str | None
+    status: str
+    error_message: str | None
+    cleaned_at: datetime
+
+
 @dataclass(frozen=True)
 class Records:
     """The ledger's tables, as a clean-up reads and writes them."""
@@ -54,16 +90,17 @@ class Records:
 
     def head(self) -> Head:
         """Where the log of claims ends."""
-        ((newest, generation),) = self.warehouse.rows(
-            "SELECT MAX(claim_number) AS newest, MIN(IF(claim_number = 0, run_id, NULL)) AS generation "
+        answer = self.warehouse.rows(
+            "SELECT MAX(claim_number) AS newest_claim, MIN(IF(claim_number = 0, run_id, NULL)) AS generation "
             f"FROM {quoted(self.table('attempts'))}",
             purpose="claims",
-        ).rows
-        return Head(newest or 0, ledger.generation_of([(generation,)]))
+        )
+        (head,) = decoded(HeadRow, answer)
+        return Head(head.newest_claim or 0, ledger.generation_of(head.generation))
 
     def leases(self, processor: Processor, first: date, before: date, now: datetime) -> list[Lease]:
         """The claims on dates of a processor that have no outcome yet and whose owner may still work."""
-        found = self.warehouse.rows(
+        answer = self.warehouse.rows(
             f"""SELECT a.target_date, IFNULL(a.reason, '') AS reason, a.lease_until, a.owner
 FROM {quoted(self.table("attempts"))} AS a
 LEFT JOIN {quoted(self.table("backfill_date_outcomes"))} AS o
@@ -73,20 +110,31 @@ WHERE a.processor_name = @processor AND a.target_date >= @first AND a.target_dat
 ORDER BY a.target_date, a.claim_number""",
             {"processor": processor.name, "first": first, "before": before, "now": now},
             purpose="leases",
-        ).rows
-        return [Lease(day, reason, until) for day, reason, until, owner in found if not ledger.owner_is_gone(owner)]
+        )
+        rows = decoded(_LeaseRow, answer)
+        return [
+            Lease(row.target_date, row.reason, row.lease_until) for row in rows if not ledger.owner_is_gone(row.owner)
+        ]
 
     def backups(self) -> list[Backup]:
         """Every backup that was written down, the newest first."""
         there = self.warehouse.tables(self.pipeline.ledger)
-        found = self.warehouse.rows(
-            "SELECT backup_table, source_table, row_count, IFNULL(reason, ''), created_at, expires_at "
+        answer = self.warehouse.rows(
+            "SELECT backup_table, source_table, row_count, IFNULL(reason, '') AS reason, created_at, expires_at "
             f"FROM {quoted(self.table('table_backups'))} ORDER BY created_at DESC, backup_table",
             purpose="backups",
-        ).rows
+        )
         return [
-            Backup(table, source, rows, reason, created, expires, table.split(".")[-1] in there)
-            for table, source, rows, reason, created, expires in found
+            Backup(
+                table=row.backup_table,
+                source=row.source_table,
+                rows=row.row_count,
+                reason=row.reason,
+                created_at=row.created_at,
+                expires_at=row.expires_at,
+                exists=row.backup_table.split(".")[-1] in there,
+            )
+            for row in decoded(_BackupRow, answer)
         ]
 
     def backup(self, name: str) -> Backup:
@@ -103,33 +151,49 @@ ORDER BY a.target_date, a.claim_number""",
     def register(self, backup: str, processor: Processor, rows: int, reason: str) -> None:
         """Write a backup down."""
         now = self.clock()
+        values = {
+            "backup_table": "@backup",
+            "source_table": "@source",
+            "row_count": "@n",
+            "reason": "@reason",
+            "created_at": "@now",
+            "expires_at": "@expires",
+        }
         self.warehouse.execute(
-            f"INSERT INTO {quoted(self.table('table_backups'))} "
-            "(backup_table, source_table, row_count, reason, created_at, expires_at) "
-            "SELECT @backup, @source, @n, @reason, @now, @expires",
+            TABLE_BACKUPS.insert(self.pipeline.ledger, values),
             {
-                "backup": backup, "source": processor.table, "n": rows, "reason": reason, "now": now,
+                "backup": backup,
+                "source": processor.table,
+                "n": rows,
+                "reason": reason,
+                "now": now,
                 "expires": now + timedelta(days=BACKUP_DAYS),
             },
             purpose="register",
-        )  # fmt: skip
+        )
 
     def log(self, done: Cleaned) -> None:
         """Write down what came of an attempt on a table."""
         before, after = done.before or Report(0, None, None), done.after or Report(0, None, None)
-        values: dict[str, tuple[str, Any]] = {
-            "run_id": ("STRING", done.run_id), "table_name": ("STRING", done.table),
-            "cutoff_date": ("DATE", done.cutoff), "rows_before": ("INT64", before.rows if done.before else None),
-            "rows_deleted": ("INT64", done.deleted), "oldest_before": ("DATE", before.oldest),
-            "newest_before": ("DATE", before.newest), "oldest_after": ("DATE", after.oldest),
-            "newest_after": ("DATE", after.newest), "backup_table": ("STRING", done.backup or None),
-            "status": ("STRING", str(done.status)), "error_message": ("STRING", done.error or None),
-            "cleaned_at": ("TIMESTAMP", self.clock().isoformat()),
-        }  # fmt: skip
-        casts = ", ".join(f"CAST(JSON_VALUE(@row, '$.{name}') AS {kind})" for name, (kind, _) in values.items())
+        row = _LoggedRow(
+            run_id=done.run_id,
+            table_name=done.table,
+            cutoff_date=done.cutoff,
+            rows_before=before.rows if done.before else None,
+            rows_deleted=done.deleted,
+            oldest_before=before.oldest,
+            newest_before=before.newest,
+            oldest_after=after.oldest,
+            newest_after=after.newest,
+            backup_table=done.backup or None,
+            status=str(done.status),
+            error_message=done.error or None,
+            cleaned_at=self.clock(),
+        )
+        values = CLEANUP_LOG.from_json(row._fields, "r")
         self.warehouse.execute(
-            f"INSERT INTO {quoted(self.table('cleanup_log'))} ({', '.join(values)}) SELECT {casts}",
-            {"row": json.dumps({name: value for name, (_, value) in values.items()}, default=str)},
+            f"{CLEANUP_LOG.insert(self.pipeline.ledger, values)}\nFROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r",
+            {"rows": as_json([row])},
             purpose="cleanup_log",
         )
 

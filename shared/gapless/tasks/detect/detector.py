@@ -5,7 +5,6 @@ What is expected to be absent is no gap, so it is no alert: the judge knows seas
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import table
 from gapless.ledger.daily import report_key, reported_days
+from gapless.ledger.tables import ALERT_LOG, GAP_HISTORY, as_json
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
 from gapless.tasks.advance import Advance, advance
 from gapless.tell.alerts import Alert, Delivery, Severity, Teller, first_dates, packed
 from gapless.verdict import Asks
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
+from gapless.warehouse.rows import decoded
 
 PREFIX = "gaps/"  # of the detector's keys in the log of alerts
 _SOURCE_GRACE_DAYS = 2  # yesterday's raw data may still be on its way
@@ -241,6 +242,27 @@ def _number(n: int, what: str) -> str:
 # -- the history -------------------------------------------------------------------------------------------------------
 
 
+class _ReportedRow(NamedTuple):
+    """A gap of the newest report; only its date where it had none."""
+
+    reported_on: date
+    processor_name: str | None
+    target_date: date | None
+
+
+class _GapRow(NamedTuple):
+    """What is written of each open gap."""
+
+    gap_id: str
+    processor_name: str
+    target_date: date
+    verdict: str
+    expected_count: int
+    actual_count: int
+    age_days: float
+    detail: str
+
+
 @dataclass
 class GapHistory:
     """The daily reports in `gap_history`; each leaves a line in `alert_log` too, so that no gaps is not no report."""
@@ -251,7 +273,7 @@ class GapHistory:
 
     def before(self, today: date) -> Report | None:
         """The newest report of an earlier day."""
-        rows = self.warehouse.rows(
+        answer = self.warehouse.rows(
             f"""WITH newest AS (
   SELECT MAX(day) AS day FROM (
     SELECT MAX(reported_on) AS day FROM {self._table("gap_history")}
@@ -260,7 +282,7 @@ class GapHistory:
     SELECT MAX(day) FROM ({reported_days(self.dataset)}) WHERE day BETWEEN @oldest AND @yesterday
   )
 )
-SELECT newest.day, h.processor_name, h.target_date FROM newest
+SELECT newest.day AS reported_on, h.processor_name, h.target_date FROM newest
 LEFT JOIN (
   SELECT reported_on, processor_name, target_date FROM {self._table("gap_history")}
   WHERE reported_on BETWEEN @oldest AND @yesterday
@@ -268,10 +290,12 @@ LEFT JOIN (
 WHERE newest.day IS NOT NULL""",
             {"oldest": today - timedelta(days=_COMPARED_DAYS), "yesterday": today - timedelta(days=1)},
             purpose="gap_history",
-        ).rows
+        )
+        rows = decoded(_ReportedRow, answer)
         if not rows:
             return None
-        return Report(rows[0][0], frozenset(Target(name, day) for _, name, day in rows if name is not None))
+        gaps = (Target(row.processor_name, row.target_date) for row in rows if row.processor_name and row.target_date)
+        return Report(rows[0].reported_on, frozenset(gaps))
 
     def write(self, gaps: Sequence[Gap], today: date, now: datetime, generation: str, summary: Sequence[str]) -> bool:
         """Write the day's report, unless it is written already; whether this run did."""
@@ -283,34 +307,46 @@ WHERE newest.day IS NOT NULL""",
 
     def _write(self, gaps: Sequence[Gap], today: date, now: datetime, job_id: str) -> bool:
         rows = [
-            (
-                gap.id, gap.target.processor, gap.target.day.isoformat(), str(gap.verdict), gap.seen.expected,
-                gap.seen.covered, round(gap.age(now) / timedelta(days=1), 2), _detail(gap),
+            _GapRow(
+                gap_id=gap.id,
+                processor_name=gap.target.processor,
+                target_date=gap.target.day,
+                verdict=str(gap.verdict),
+                expected_count=gap.seen.expected,
+                actual_count=gap.seen.covered,
+                age_days=round(gap.age(now) / timedelta(days=1), 2),
+                detail=_detail(gap),
             )
             for gap in gaps
-        ]  # fmt: skip
-        columns = (
-            "gap_id STRING, processor_name STRING, target_date DATE, verdict STRING, expected_count INT64, "
-            "actual_count INT64, age_days FLOAT64, detail STRING"
-        )
-        names = [column.split() for column in columns.split(", ")]
-        values = ", ".join(f"CAST(JSON_VALUE(r, '$[{i}]') AS {kind})" for i, (_, kind) in enumerate(names))
+        ]
+        values = {
+            "reported_on": "@today",
+            **GAP_HISTORY.from_json(_GapRow._fields, "r"),
+            "reported_at": "@now",
+        }
         # Rows of the same moment are this report's own earlier parts.
         return self._once(
-            f"""INSERT INTO {self._table("gap_history")}
-  (reported_on, {", ".join(name for name, _ in names)}, reported_at)
-SELECT @today, {values}, @now FROM UNNEST(JSON_QUERY_ARRAY(@gaps)) AS r
+            f"""{GAP_HISTORY.insert(self.dataset, values)}
+FROM UNNEST(JSON_QUERY_ARRAY(@gaps)) AS r
 WHERE NOT EXISTS (
   SELECT 1 FROM {self._table("gap_history")} WHERE reported_on = @today AND reported_at != @now)
   AND NOT EXISTS (SELECT 1 FROM {self._table("alert_log")} WHERE alert_key = @key)""",
-            {"today": today, "now": now, "gaps": json.dumps(rows), "key": report_key(today)},
+            {"today": today, "now": now, "gaps": as_json(rows), "key": report_key(today)},
             job_id,
         )
 
     def _close(self, gaps: Sequence[Gap], today: date, job_id: str, summary: Sequence[str]) -> bool:
+        values = {
+            "alert_key": "@key",
+            "severity": "'info'",
+            "channel": "'log'",
+            "state": "'sent'",
+            "message": "@message",
+            "sent_at": "@now",
+        }
         return self._once(
-            f"""INSERT INTO {self._table("alert_log")} (alert_key, severity, channel, state, message, sent_at)
-SELECT @key, 'info', 'log', 'sent', @message, @now FROM (SELECT 1)
+            f"""{ALERT_LOG.insert(self.dataset, values)}
+FROM (SELECT 1)
 WHERE NOT EXISTS (SELECT 1 FROM {self._table("alert_log")} WHERE alert_key = @key)""",
             {"key": report_key(today), "message": packed(len(gaps), "\n".join(summary)), "now": self.clock()},
             job_id,

@@ -12,11 +12,12 @@ SELECT
   'day' AS kind,
   '' AS name,
   day,
-  COUNT(DISTINCT backfill_run_id) AS a,
-  COUNTIF(status = 'complete') AS b,
-  COUNTIF(status = 'partial') AS c,
-  COUNTIF(status = 'failed') AS d,
-  AVG(IF(expected_count > 0, completeness_pct, NULL)) AS mean,
+  COUNT(DISTINCT backfill_run_id) AS n,
+  COUNTIF(status = 'complete') AS complete,
+  COUNTIF(status = 'partial') AS partial,
+  COUNTIF(status = 'failed') AS failed,
+  AVG(IF(expected_count > 0, completeness_pct, NULL)) AS coverage_pct,
+  CAST(NULL AS BOOL) AS permanent,
   '' AS text,
   '' AS category,
   CAST(NULL AS TIMESTAMP) AS first_seen,
@@ -27,14 +28,14 @@ FROM counted
 GROUP BY day
 UNION ALL
 SELECT
-  'source', data_source, day, COUNT(*), NULL, NULL, NULL, NULL, '', '',
+  'source', data_source, day, COUNT(*), NULL, NULL, NULL, NULL, NULL, '', '',
   CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), '', ''
 FROM counted
 WHERE data_source != ''
 GROUP BY data_source, day
 UNION ALL
 SELECT
-  'gaps', '', day, SUM(n), NULL, NULL, NULL, NULL, '', '',
+  'gaps', '', day, SUM(n), NULL, NULL, NULL, NULL, NULL, '', '',
   CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), '', ''
 FROM (
   SELECT reported_on AS day, COUNT(*) AS n
@@ -53,10 +54,11 @@ SELECT
   processor_name,
   CAST(NULL AS DATE),
   COUNT(*),
-  IF(can_retry, 0, 1),
   NULL,
   NULL,
   NULL,
+  NULL,
+  NOT can_retry,
   ARRAY_AGG(failure_reason ORDER BY created_at DESC LIMIT 1)[OFFSET(0)],
   failure_category,
   MIN(created_at),
