@@ -19,7 +19,7 @@ from gapless.judge.remedies import rerun
 from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Policy, Scope, Target
 from gapless.questions.reports.failures import Cause, causes, direction, half, halves, newest_between
-from gapless.questions.reports.run_history import Outcomes, read_outcomes
+from gapless.questions.reports.run_history import DayOfRuns, Outcomes, read_outcomes
 from gapless.verdict import Asks
 from gapless.wiring import Gapless
 
@@ -73,17 +73,18 @@ def _lacking(look: Look | None, targets: set[Target]) -> set[Target]:
 
 def _days_sheet(outcomes: Outcomes) -> Sheet:
     """One row per day on which anything ran."""
-    rows: list[tuple[Any, ...]] = [
-        (day.day, day.runs, day.complete, day.partial, day.failed, _rounded(day.coverage_pct)) for day in outcomes.days
-    ]
+    by_day = {each.day: each for each in outcomes.days}
+    rows: list[tuple[Any, ...]] = []
+    marks: list[str] = []
+    for day in sorted(by_day.keys() | outcomes.open_gaps.keys()):
+        each = by_day.get(day, DayOfRuns(day, 0, 0, 0, 0, None))
+        row = (day, each.runs, each.complete, each.partial, each.failed, _rounded(each.coverage_pct))
+        rows.append((*row, outcomes.open_gaps.get(day)) if outcomes.open_gaps else row)
+        marks.append("red" if each.failed or each.partial else "")
     columns: tuple[str, ...] = ("day", "runs", "complete", "partial", "failed", "mean coverage %")
     if outcomes.open_gaps:
-        by_day = {row[0]: row for row in rows}
-        listed = sorted(by_day.keys() | outcomes.open_gaps.keys())
-        rows = [(*by_day.get(day, (day, 0, 0, 0, 0, None)), outcomes.open_gaps.get(day)) for day in listed]
         columns = (*columns, "open gaps")
-    marks = tuple("red" if row[4] or row[3] else "" for row in rows)
-    return Sheet("days", "Runs by day", columns, rows, ("days without any run are left out",), marks)
+    return Sheet("days", "Runs by day", columns, rows, ("days without any run are left out",), tuple(marks))
 
 
 def _trend_sheet(outcomes: Outcomes, first: date, last: date) -> Sheet:

@@ -121,7 +121,7 @@ def _answers(report: Report, strict: bool) -> Sheet:
         for a in report.answers
     ]  # fmt: skip
     columns = ("check", "result", "critical", "warnings", "expected", "examined", "unit")
-    marks = tuple("" if row[1] == "pass" else "red" for row in rows)
+    marks = tuple("" if a.passed(strict=strict) else "red" for a in report.answers)
     return Sheet("checks", "Checks", columns, rows, report.notes, marks)
 
 
