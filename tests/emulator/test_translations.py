@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlglot
+from bqemulator.sql.rules import get_all_rules
 
 from gapless.declare.settings import read_settings
 from gapless.local import warehouse as local
-from gapless.local.emulator import store
+from gapless.local.emulator import parsing, store
 from gapless.local.emulator.store import Store
 from gapless.wiring import connect
 
@@ -73,6 +77,37 @@ def test_a_statement_answers_the_same_from_the_folder(tmp_path: Path, monkeypatc
         assert answers(tmp_path / str(number)) == ['{"id":7}', '{"id":"7"}'], "the column's type belongs to the key"
         kept.append(len(list(folder.iterdir())) if folder.exists() else 0)
     assert 0 == kept[0] < kept[1] == kept[2]
+
+
+EVERYTHING = """
+WITH sold AS (SELECT o.day, o.branch AS b, ROW_NUMBER() OVER (PARTITION BY (o.branch) ORDER BY o.day DESC) AS n
+  FROM "p__shop"."orders" AS o WHERE o.day = $first AND o.branch <> 'x' AND NOT o.gone IS NULL AND TRUE)
+SELECT s.*, CAST(x.cents AS DOUBLE) / 7, x.day - INTERVAL 1 DAY, COALESCE(x.a, NULL), ? AS q
+FROM sold AS s LEFT JOIN (SELECT * FROM "p__shop"."revenue") AS x ON x.day = s.day AND x.n >= 5
+WHERE s.day BETWEEN $first AND $last ORDER BY 1, s.b NULLS LAST LIMIT 5
+"""
+
+
+def test_no_rule_wants_a_node_that_is_passed_over() -> None:
+    tree = sqlglot.parse_one(EVERYTHING, read="duckdb")
+    passed_over = [node for node in tree.walk() if type(node).__name__ in parsing.NO_RULE_NAMES]
+    assert {type(node).__name__ for node in passed_over} >= set(parsing.NO_RULE_NAMES) - {"Var"}
+    assert [(rule.name, node) for rule in get_all_rules() for node in passed_over if rule.applies_to(node)] == []
+
+
+def test_a_quick_copy_is_whole_and_shares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    core: Any = importlib.import_module("sqlglot.expressions.core")
+    monkeypatch.setattr(core, "deepcopy", core.deepcopy)  # what it was comes back after the test
+    tree = sqlglot.parse_one(EVERYTHING + "-- a comment", read="duckdb")
+    slow = tree.copy()
+    parsing.copy_quickly()
+    quick = tree.copy()
+    for mine, original, expected in zip(quick.walk(), tree.walk(), slow.walk(), strict=True):
+        assert mine is not original
+        assert (type(mine), mine.meta, mine.comments) == (type(expected), expected.meta, expected.comments)
+        mine.meta["changed"] = True
+        assert "changed" not in original.meta
+    assert quick == tree
 
 
 def answers(home: Path) -> list[str]:

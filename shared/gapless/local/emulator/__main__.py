@@ -21,7 +21,9 @@ def main() -> None:
     # garbage collector walk all of them again and again, for half of the time that a translation takes.
     gc.set_threshold(100_000, 50, 100)
     import_extension("spatial")  # the emulator insists on it; this copies it out of the package, nothing is downloaded
+    parsing.copy_quickly()
     parsing.parse_once()
+    parsing.ask_few_rules()
     parsing.translate_once(Path(cache) if cache else None)
     memory.keep_not_looking_for_pandas()
     memory.bound(threads)
