@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
+from functools import cache, reduce
 from operator import xor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -204,7 +204,7 @@ class World:
 
         Where an upstream with a fallback has enough of what is expected, there are rows of its keys; else of all.
         """
-        read = sorted((t, row.key, row.value) for t in self.reads(p, day, today) for row in self.rows(t))
+        read = fingerprint(sorted((t, row.key, row.value) for t in self.reads(p, day, today) for row in self.rows(t)))
         inputs = self.inputs(p, day, today)
         keys = self.expected(p, day, today) or frozenset()
         if p.preferred and p.preferred[1].reads_own_day(day < today):
@@ -583,7 +583,12 @@ class Twin:
 
 
 def _hash(target: Target, row: Row) -> int:
-    return fingerprint(target, row.key, row.value)
+    return _content_hash(target, row.key, row.value)
+
+
+@cache  # asked of every row at every look
+def _content_hash(target: Target, key: str, value: int) -> int:
+    return fingerprint(target.processor, target.day.toordinal(), key, value)
 
 
 def _ended(outcome: Recorded) -> datetime:
