@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from gapless.cli.options import Day, Listed, open_gapless, print_json, where, words
+from gapless.cli.chosen import open_gapless, print_json, words
 from gapless.cli.sheets import Sheet, print_sheets
 from gapless.engine import Look
 from gapless.errors import BadInput
@@ -34,38 +33,7 @@ from gapless.questions.acknowledgements import (
 )
 from gapless.wiring import Gapless
 
-F = TypeVar("F", bound=Callable[..., Any])
 _MARKS = {State.ACTIVE: "", State.REOPENED: "yellow", State.EXPIRED: "yellow"}
-
-
-@click.group("ack")
-def command() -> None:
-    """Declare gaps that cannot be filled, so that they are shown, left alone, and reopen by themselves.
-
-    An acknowledged gap is never retried. It reopens when it expires, or when what it is made from is written again.
-    """
-
-
-def _as_json(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")(
-        function
-    )
-
-
-def _range(function: F) -> F:
-    """--processor, --start-date, --end-date."""
-    for option in reversed(
-        (
-            click.option(
-                "--processor", "--processors", "processors", type=Listed(), required=True,
-                help="The processor, by name or short name; several with commas between.",
-            ),
-            click.option("--start-date", type=Day(), required=True, help="First date (YYYY-MM-DD, today, yesterday)."),
-            click.option("--end-date", type=Day(), help="Last date, included. Default: the first."),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
 
 
 @dataclass(frozen=True)
@@ -121,13 +89,6 @@ def _said(word: Acknowledged) -> str:
 # -- add, remove -------------------------------------------------------------------------------------------------------
 
 
-@command.command("add")
-@_range
-@click.option("--reason", required=True, help="Why the gap cannot be filled.")
-@click.option("--owner", required=True, help="Who decided it: a person or a team.")
-@click.option("--expires", type=Day(), help="The last date on which it holds. Default: it does not expire.")
-@_as_json
-@where
 def add(
     processors: tuple[str, ...],
     start_date: date | str,
@@ -140,10 +101,6 @@ def add(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Acknowledge the gaps of a processor in a range of dates.
-
-    The same processor and range again replaces reason, owner and expiry, and acknowledges anew what has reopened.
-    """
     desk = _open(project, home, now)
     first, until = desk.day(start_date), desk.day(expires)
     last = desk.day(end_date) or first
@@ -170,10 +127,6 @@ def _effect(each: Standing) -> str:
     return "none of its targets is a gap now; it takes effect when one is"
 
 
-@command.command("remove")
-@_range
-@_as_json
-@where
 def remove(
     processors: tuple[str, ...],
     start_date: date | str,
@@ -183,10 +136,6 @@ def remove(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Take an acknowledgement back: its gaps ask for work again.
-
-    It is named by its processor and its exact range, as `gapless ack list` shows them.
-    """
     desk = _open(project, home, now)
     first = desk.day(start_date)
     last = desk.day(end_date) or first
@@ -210,12 +159,7 @@ def remove(
 # -- list --------------------------------------------------------------------------------------------------------------
 
 
-@command.command("list")
-@click.option("--markdown", is_flag=True, help="Print Markdown, for a report.")
-@_as_json
-@where
 def list_them(markdown: bool, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
-    """Show every acknowledgement: whether it holds, how many targets it leaves alone, who gave it and why."""
     desk = _open(project, home, now)
     told = desk.standings(desk.read())
     if as_json:
@@ -240,15 +184,7 @@ def sheet(told: Sequence[Standing]) -> Sheet:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-@command.command("export")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@_as_json
-@where
 def export(file: Path, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
-    """Write all acknowledgements to FILE as YAML, for Git; - is standard output.
-
-    The same acknowledgements are always the same bytes. Expired ones are part of it, removed ones are not.
-    """
     if str(file) == "-" and as_json:
         raise click.UsageError("--json and a FILE of - would share standard output; choose one")
     desk = _open(project, home, now)
@@ -275,18 +211,9 @@ def _write(file: Path, text: str) -> None:
         raise BadInput(f"{file} cannot be written: {error.strerror}") from error
 
 
-@command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--dry-run", is_flag=True, help="Check the file and say what is new; write nothing.")
-@_as_json
-@where
 def import_file(
     file: Path, dry_run: bool, as_json: bool, project: str | None, home: Path | None, now: str | None
 ) -> None:
-    """Take the acknowledgements of a YAML FILE over into the ledger: all of them, or none where one is malformed.
-
-    Taking a file again changes nothing. What is in the ledger and not in the file stays.
-    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:

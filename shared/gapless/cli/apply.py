@@ -5,26 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import click
 from rich.console import Console
 
-from gapless.cli.options import choose, print_json, refuse_an_empty_warehouse, scoped
+from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse
 from gapless.cli.present import report_as_json, show_held, show_look, show_report
 from gapless.cli.progress import steps
 from gapless.engine import ApplyReport, Engine, Look
 from gapless.model import Policy
 
 
-@click.command("apply")
-@click.option("--checksum", default="", help="Apply only the plan with this checksum; refuse any other.")
-@click.option("--force", is_flag=True, help="Run what is in scope even where it is complete or exhausted.")
-@click.option("--lift-storm", is_flag=True, help="Repair even where an implausible share looks lost.")
-@scoped
-def command(checksum: str, force: bool, lift_storm: bool, **options: Any) -> None:
-    """Repair what asks for a run, in dependency order, and look again.
-
-    Without dates, gaps that could have been filled for more than 30 days are left to a person; naming dates lifts that.
-    """
+def run(checksum: str, force: bool, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)

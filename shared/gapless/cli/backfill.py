@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gapless.cli.options import Chosen, choose, nothing_known, print_json, scoped, words
+from gapless.cli.chosen import Chosen, choose, nothing_known, print_json, words
 from gapless.cli.present import gap_as_json, plan_as_json, reason, show_held, show_look, show_plan
 from gapless.cli.progress import steps
 from gapless.engine import Engine, Look
@@ -29,16 +29,7 @@ from gapless.wiring import Gapless
 _SHOWN = 20  # dates in full; the rest is counted
 
 
-@click.command("backfill")
-@click.option("--dry-run", is_flag=True, help="Preflight, plan and price; nothing is run.")
-@click.option("--force", is_flag=True, help="Go on although preflight objects; rebuild what is complete or exhausted.")
-@click.option("--skip-preflight", is_flag=True, help="Leave out the comparison of the sources before the plan.")
-@click.option("--skip-validation", is_flag=True, help="Publish below the coverage gate, and build on it.")
-@click.option("--stop-on-failure", is_flag=True, help="End after a phase that is not complete for every date.")
-@click.option("--lift-storm", is_flag=True, help="Repair even where an implausible share looks lost.")
-@click.option("--max-concurrent", type=click.IntRange(1, 16), default=2, show_default=True, help="Batches at a time.")
-@scoped
-def command(
+def run(
     dry_run: bool,
     force: bool,
     skip_preflight: bool,
@@ -48,11 +39,6 @@ def command(
     max_concurrent: int,
     **options: Any,
 ) -> None:
-    """Fill a range of dates through its phases, in dependency order: preflight, plan, run, look, next phase.
-
-    --start-date and --end-date are needed. Upstream tables are always checked and results always audited; what --force
-    and the skips leave out is written on every outcome. Repeat the command to go on after an interruption.
-    """
     if options["start_date"] is None or options["end_date"] is None:
         missing = "--start-date" if options["start_date"] is None else "--end-date"
         raise BadInput(f"{missing} is needed: a backfill is of a range that you name")

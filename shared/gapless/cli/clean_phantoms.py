@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gapless.cli.options import Chosen, choose, print_json, refuse_an_empty_warehouse, scoped, words
+from gapless.cli.chosen import Chosen, choose, print_json, refuse_an_empty_warehouse, words
 from gapless.cli.sheets import Sheet, as_markdown, show
 from gapless.engine import Look
 from gapless.model import Gap, Policy
@@ -15,18 +15,7 @@ from gapless.tasks.cleanup.outcome import Cleaned, Ended, raise_first
 from gapless.tasks.cleanup.phantoms import PhantomCleaner, Proposals, proposals
 
 
-@click.command("clean-phantoms")
-@click.option("--apply", "apply_it", is_flag=True, help="Delete, after a backup. Without it nothing is deleted.")
-@click.option("--lift-share", is_flag=True, help="Remove even an implausible share of a table.")
-@click.option("--limit", default=40, show_default=True, help="How many dates of tables to list.")
-@click.option("--markdown", is_flag=True, help="Print what is proposed as Markdown, for a review.")
-@scoped
-def command(apply_it: bool, lift_share: bool, limit: int, markdown: bool, **options: Any) -> None:
-    """Propose, and with --apply remove, rows of games that did not take place. A dry run, unless --apply is given.
-
-    Every table is backed up first; bring a backup back with: gapless restore. Records such as predictions go only where
-    they are named with --processors, and only of dates on which nothing took place at all.
-    """
+def run(apply_it: bool, lift_share: bool, limit: int, markdown: bool, **options: Any) -> None:
     chosen = choose(**options)
     gapless, engine = chosen.gapless, chosen.gapless.engine(Policy(lift_storm=True))
     look = engine.scan(chosen.scope)

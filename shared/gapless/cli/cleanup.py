@@ -6,26 +6,13 @@ from pathlib import Path
 
 import click
 
-from gapless.cli.options import open_gapless, print_json, where, words
+from gapless.cli.chosen import open_gapless, print_json, words
 from gapless.tasks.cleanup.cleaner import Cleaner
 from gapless.tasks.cleanup.decision import Rules
 from gapless.tasks.cleanup.outcome import Ended, raise_first
 
 
-@click.command("cleanup")
-@click.option("--apply", "apply_it", is_flag=True, help="Delete, after a backup. Without it nothing is deleted.")
-@click.option(
-    "--older-than",
-    type=click.IntRange(0, 36_500),
-    default=Rules.keep_days,
-    show_default=True,
-    metavar="DAYS",
-    help="Remove rows of dates more than so many days ago.",
-)
-@click.option("--all-history", is_flag=True, help="The one-time clean-up: lift the limit on the share of a table.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     apply_it: bool,
     older_than: int,
     all_history: bool,
@@ -34,10 +21,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Remove old rows from the tables about the days to come. A dry run, unless --apply is given.
-
-    Every table is backed up first; bring a backup back with: gapless restore.
-    """
     gapless = open_gapless(project, home, now)
     cleaner = Cleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
     results = cleaner.clean_up(Rules(keep_days=older_than, all_history=all_history), dry_run=not apply_it)

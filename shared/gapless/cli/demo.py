@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from gapless.cli.apply import apply_with_progress
+from gapless.cli.chosen import words
 from gapless.cli.load import load_path
-from gapless.cli.options import words
 from gapless.cli.present import show_look, show_plan, show_report
 from gapless.declare.settings import read_settings
 from gapless.engine import Look
@@ -34,19 +33,7 @@ _SEASON = 2022
 _MARK = "made-by-demo"  # in a folder that a demo may remove
 
 
-@click.command("demo")
-@click.option("--data", type=click.Path(path_type=Path), help="A folder of real seasons instead of the generated one.")
-@click.option("--seed", default=7, show_default=True, help="Seed of the generated season.")
-@click.option("--keep", is_flag=True, help="Keep the warehouse running afterwards, to look around.")
-@click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), help="Folder for the demo's warehouse, made anew."
-)
-def command(data: Path | None, seed: int, keep: bool, home: Path | None) -> None:
-    """Load a season, break it as the documented incidents did, find the damage, repair it, and check the result.
-
-    Works in a warehouse of its own, which is made anew each time. Exit code 0 only if everything that should be
-    complete is complete and what was repaired is, byte for byte, what was there before.
-    """
+def run(data: Path | None, seed: int, keep: bool, home: Path | None) -> None:
     home = home or Path(".gapless") / "demo"
     _make_room(home)
     console = Console()

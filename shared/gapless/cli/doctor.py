@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.text import Text
 
-from gapless.cli.options import open_gapless, print_json, where, words
+from gapless.cli.chosen import open_gapless, print_json, words
 from gapless.declare.catalogue import DEFAULT_FILE, Catalogue, load_catalogue
 from gapless.doctor import DEPLOYED_PATHS
 from gapless.doctor.addresses import read_addresses
@@ -33,17 +32,7 @@ _SECONDS = 15
 _WEBHOOK = "GAPLESS_SLACK_WEBHOOK"
 
 
-@click.command("doctor")
-@click.option(
-    "--urls",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="JSON file, name of a function -> its address, where functions run outside Google Cloud.",
-)
-@click.option("--base-url", help="The same, where every function is at this address, a slash and its name.")
-@click.option("--region", multiple=True, help="Region of the schedules. Default: where the functions are.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     urls: Path | None,
     base_url: str | None,
     region: tuple[str, ...],
@@ -52,7 +41,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Compare what is deployed with what is declared; every difference comes with what mends it. Changes nothing."""
     gapless, catalogue = open_gapless(project, home, now), load_catalogue()
     settings = gapless.settings
     on_cloud = not (settings.local or settings.emulator)

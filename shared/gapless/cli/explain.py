@@ -8,12 +8,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from gapless.cli.options import Day, open_gapless, print_json, scope_of, where, words
+from gapless.cli.chosen import open_gapless, print_json, scope_of, words
 from gapless.cli.present import fix, reason
 from gapless.declare.pipeline import Pipeline
 from gapless.judge.verdicts import civil_today
@@ -21,15 +20,9 @@ from gapless.model import IS_A_GAP, Gap, Policy, Target, Verdict, from_micros
 from gapless.questions.explain import Evidence, explain
 
 
-@click.command("explain")
-@click.argument("day", metavar="DATE", type=Day())
-@click.argument("processor")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     day: date | str, processor: str, as_json: bool, project: str | None, home: Path | None, now: str | None
 ) -> None:
-    """Say why PROCESSOR has its verdict on DATE, back to the raw tables, and what fixes it."""
     gapless = open_gapless(project, home, now)
     pipeline = gapless.pipeline
     name = pipeline.processor(processor).name

@@ -8,10 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
-
-from gapless.cli.options import open_gapless, where, words
-from gapless.cli.reports.printing import form_of, formats, namer, print_report
+from gapless.cli.chosen import open_gapless, words
+from gapless.cli.reports.printing import form_of, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
@@ -24,12 +22,7 @@ from gapless.verdict import Asks
 from gapless.wiring import Gapless
 
 
-@click.command("history")
-@click.option("--days", type=click.IntRange(2, 400), default=30, show_default=True, help="So many days up to today.")
-@formats
-@where
-def command(days: int, as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
-    """What runs came to, day by day, whether it gets better, and repeated failures by cause."""
+def run(days: int, as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
     form = form_of(as_json, markdown)
     gapless = open_gapless(project, home, now)
     pipeline = gapless.pipeline

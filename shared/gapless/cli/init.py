@@ -6,13 +6,10 @@ from pathlib import Path
 
 import click
 
-from gapless.cli.options import open_gapless, where
+from gapless.cli.chosen import open_gapless
 
 
-@click.command("init")
-@where
-def command(project: str | None, home: Path | None, now: str | None) -> None:
-    """Create the datasets, tables, views and columns that are missing; what is there stays as it is."""
+def run(project: str | None, home: Path | None, now: str | None) -> None:
     gapless = open_gapless(project, home, now)
     added = gapless.create()
     if added:

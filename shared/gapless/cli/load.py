@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gapless.cli.options import open_gapless, print_json, where
+from gapless.cli.chosen import open_gapless, print_json
 from gapless.cli.progress import steps
 from gapless.errors import GaplessError
 from gapless.files import Intake, read
@@ -18,16 +18,7 @@ from gapless.tasks.load import Loaded, load
 from gapless.wiring import Gapless
 
 
-@click.command("load")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(path: Path, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
-    """Load raw data from PATH: a parquet or CSV file, or a folder of them.
-
-    Everything is checked before anything is written. The dates that the files hold are replaced, others stay; loading
-    the same files again changes nothing.
-    """
+def run(path: Path, as_json: bool, project: str | None, home: Path | None, now: str | None) -> None:
     gapless = open_gapless(project, home, now)
     intake, loaded = load_path(gapless, path, quiet=as_json)
     if as_json:

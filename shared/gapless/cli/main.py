@@ -1,36 +1,38 @@
-"""The `gapless` command: one module per subcommand, errors as one clear sentence, documented exit codes."""
+"""The `gapless` command: its subcommands in order, errors as one clear sentence, documented exit codes."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 
 import click
 
 from gapless import __version__
+from gapless.cli.commands import acknowledgements, local, questions, reports, tasks
 from gapless.errors import GaplessError
 
-# Loaded when called, so that --help is instant.
-COMMANDS = {
-    "init": "gapless.cli.init",
-    "load": "gapless.cli.load",
-    "scan": "gapless.cli.scan",
-    "plan": "gapless.cli.plan",
-    "apply": "gapless.cli.apply",
-    "backfill": "gapless.cli.backfill",
-    "repair": "gapless.cli.repair",
-    "explain": "gapless.cli.explain",
-    "validate": "gapless.cli.validate",
-    "report": "gapless.cli.report",
-    "history": "gapless.cli.history",
-    "ack": "gapless.cli.ack",
-    "cleanup": "gapless.cli.cleanup",
-    "clean-phantoms": "gapless.cli.clean_phantoms",
-    "restore": "gapless.cli.restore",
-    "doctor": "gapless.cli.doctor",
-    "demo": "gapless.cli.demo",
-    "stop": "gapless.cli.stop",
+COMMANDS: dict[str, click.Command] = {
+    str(each.name): each
+    for each in (
+        tasks.init,
+        tasks.load,
+        questions.scan,
+        questions.plan,
+        tasks.apply,
+        tasks.backfill,
+        tasks.repair,
+        questions.explain,
+        questions.validate,
+        reports.report,
+        questions.history,
+        acknowledgements.ack,
+        tasks.cleanup,
+        tasks.clean_phantoms,
+        tasks.restore,
+        questions.doctor,
+        local.demo,
+        local.stop,
+    )
 }
 HELP = """Keep a date-partitioned pipeline complete: find what is missing, partial or built on bad data, and repair it.
 
@@ -45,16 +47,14 @@ Exit codes:
 """
 
 
-class _Commands(click.Group):
+class _InOrder(click.Group):
+    """Lists commands in the order of the work, not of the alphabet."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        return importlib.import_module(module).command if module else None
 
-
-@click.group(cls=_Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_InOrder, commands=COMMANDS, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gapless")
 def gapless() -> None:
     """The root of all commands."""

@@ -1,25 +1,42 @@
-"""The options that every command shares, and how they become a scope."""
+"""How a command is declared: its name, its options, its help, and the work that it does.
+
+Nothing here or in `gapless.cli.commands` imports more than click: what can be typed is known at once.
+"""
 
 from __future__ import annotations
 
-import json
-import shlex
+import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from gapless.declare.settings import read_settings
-from gapless.engine import Look
-from gapless.errors import BadInput, NothingLoaded
-from gapless.judge.verdicts import civil_today
-from gapless.model import Policy, Scope
-from gapless.wiring import Gapless, connect, utcnow
-
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(click.Command):
+    """A declared command. Its work is a function, by its full name, that takes the options as keywords.
+
+    It is imported when the command is run: the engine, Google's client and tables for a terminal take a second, and
+    help, a version and a mistyped option need none of them.
+    """
+
+    def __init__(self, *args: Any, does: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.does = does
+        self.callback = self.work
+
+    def work(self, **given: Any) -> Any:
+        """Do what the command is for."""
+        module, _, function = self.does.rpartition(".")
+        return getattr(importlib.import_module(module), function)(**given)
+
+
+def command(name: str, *, does: str) -> Callable[[Callable[[], None]], Command]:
+    """Declare a command: options by decorators below this one, help in the docstring."""
+    return click.command(name, cls=Command, does=does)
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]
@@ -47,157 +64,58 @@ class Listed(click.ParamType):  # type: ignore[type-arg]
         return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What the shared options came to."""
+# -- options that several commands share --------------------------------------------------------------------------
 
-    gapless: Gapless
-    scope: Scope
-    as_json: bool
-    words: str  # the options that chose scope and warehouse, for commands that are printed
-    place: str  # of these, the ones that chose the warehouse
-
-
-def where(command: F) -> F:
-    """--project, --home, --now: which warehouse, and at which moment."""
-    for option in reversed(
-        (
-            click.option("--project", help="Google Cloud project; without one the embedded warehouse is used."),
-            click.option(
-                "--home",
-                type=click.Path(path_type=Path, file_okay=False),
-                help="Folder of the embedded warehouse (default .gapless, or GAPLESS_HOME).",
-            ),
-            click.option("--now", metavar="TIME", help="Act as at this moment (ISO, for drills): 2024-01-15T12:00Z."),
-        )
-    ):
-        command = option(command)
-    return command
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+lift_storm = click.option("--lift-storm", is_flag=True, help="Repair even where an implausible share looks lost.")
+plan_a_storm = click.option("--lift-storm", is_flag=True, help="Plan even where an implausible share looks lost.")
+apply_it = click.option(
+    "--apply", "apply_it", is_flag=True, help="Delete, after a backup. Without it nothing is deleted."
+)
+processors = click.option(
+    "--processors", type=Listed(), default=(), help="Only these processors, by name or short name."
+)
+first_date = click.option("--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday).")
+from_date = click.option(
+    "--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday). Default: all history."
+)
+until_date = click.option("--end-date", type=Day(), help="Last date. Default: the last that is prepared in advance.")
 
 
-def scoped(command: F) -> F:
-    """The options of `where`, and which dates and processors."""
-    for option in reversed(
-        (
-            click.option(
-                "--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday). Default: all history."
-            ),
-            click.option("--end-date", type=Day(), help="Last date. Default: the last that is prepared in advance."),
-            click.option("--phases", type=Listed(), default=(), help="Only these phases, such as 3,4."),
-            click.option(
-                "--processors", type=Listed(), default=(), help="Only these processors, by name or short name."
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."),
-        )
-    ):
-        command = option(command)
-    return where(command)
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator; help lists them in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
-def open_gapless(project: str | None, home: Path | None, now: str | None) -> Gapless:
-    """The pipeline on the chosen warehouse."""
-    clock = utcnow
-    if now:
-        try:
-            moment = datetime.fromisoformat(now)
-        except ValueError:
-            raise BadInput(f"--now '{now}' is not a time; write it as 2024-01-15T12:00Z") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        begin = utcnow()
-
-        def clock() -> datetime:
-            return moment + (utcnow() - begin)
-
-    return connect(read_settings(project=project, home=home), clock)
+def home(text: str) -> Callable[[F], F]:
+    """--home, under a help of its own."""
+    return click.option("--home", type=click.Path(path_type=Path, file_okay=False), help=text)
 
 
-def choose(
-    project: str | None,
-    home: Path | None,
-    now: str | None,
-    start_date: date | str | None,
-    end_date: date | str | None,
-    phases: tuple[str, ...],
-    processors: tuple[str, ...],
-    as_json: bool,
-) -> Chosen:
-    """Connect, and turn dates, phases and processors into a scope; raises `BadInput` for what contradicts itself."""
-    if isinstance(start_date, date) and isinstance(end_date, date) and start_date > end_date:
-        raise BadInput(f"--start-date {start_date} is after --end-date {end_date}; exchange them")
-    numbers = []
-    for phase in phases:
-        if not phase.isdigit():
-            raise BadInput(f"--phases: '{phase}' is not a number; write for example --phases 3,4")
-        numbers.append(int(phase))
-    gapless = open_gapless(project, home, now)
-    scope = scope_of(gapless, start_date, end_date, tuple(numbers), processors)
-    chosen = {
-        "--start-date": start_date, "--end-date": end_date, "--phases": ",".join(phases),
-        "--processors": ",".join(processors),
-    }  # fmt: skip
-    place = words(**{"--project": project, "--home": home, "--now": now})
-    return Chosen(gapless, scope, as_json, words(**chosen) + place, place)
-
-
-def words(**options: Any) -> str:
-    """Options as they are typed, each with a space before it; those that were not given are left out."""
-    given = ((name, value) for name, value in options.items() if value)
-    return "".join(f" {name}" + ("" if value is True else f" {shlex.quote(str(value))}") for name, value in given)
-
-
-def scope_of(
-    gapless: Gapless,
-    start_date: date | str | None,
-    end_date: date | str | None,
-    phases: tuple[int, ...],
-    processors: tuple[str, ...],
-) -> Scope:
-    """The scope of a user's choice; a date given by a person is explicit."""
-    today = civil_today(gapless.pipeline, gapless.clock())
-    named = {"today": today, "yesterday": today - timedelta(days=1)}
-    start = named[start_date] if isinstance(start_date, str) else start_date
-    end = named[end_date] if isinstance(end_date, str) else end_date
-    everything = gapless.everything()
-    if start and start > everything.last:
-        raise BadInput(f"--start-date {start} lies in the future: the pipeline prepares dates up to {everything.last}")
-    if end and end < everything.first:
-        raise BadInput(f"--end-date {end} lies before the pipeline's history, which begins on {everything.first}")
-    first, last = start or everything.first, min(end or everything.last, everything.last)
-    if first > last:
-        raise BadInput(f"--start-date {first} is after --end-date {last}; exchange them")
-    return Scope(
-        first, last, gapless.pipeline.select(processors, phases), explicit=start is not None or end is not None
-    )
-
-
-def refuse_an_empty_warehouse(look: Look) -> None:
-    """Where all history holds nothing, "complete" would be true and a lie; raises `NothingLoaded`."""
-    if not look.judgement.scope.explicit and look.observation.is_empty:
-        raise NothingLoaded
-
-
-def nothing_known(gapless: Gapless, look: Look) -> None:
-    """Refuse dates before everything that is known: "nothing to do" would be true there and of no use.
-
-    Raises `BadInput` with the first date that anything is known of; `NothingLoaded` where that is none.
-    """
-    scope = look.judgement.scope
-    if any(look.observation.calendar) or not look.observation.is_empty:
-        return
-    everything = gapless.everything()
-    known = gapless.engine(Policy()).observer.observe(everything, civil_today(gapless.pipeline, gapless.clock()))
-    held = [i for i, day in enumerate(known.calendar) if day] or [
-        i for column in known.columns.values() for i, seen in enumerate(column) if seen
-    ]
-    if not held:
-        raise NothingLoaded
-    first = known.first + timedelta(days=min(held))
-    if scope.last < first:
-        raise BadInput(
-            f"nothing is known of {scope.first} to {scope.last}: the data begins on {first}; "
-            "name later dates, or load those with: gapless load PATH"
-        )
-
-
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
+# Which warehouse, and at which moment.
+where = together(
+    click.option("--project", help="Google Cloud project; without one the embedded warehouse is used."),
+    home("Folder of the embedded warehouse (default .gapless, or GAPLESS_HOME)."),
+    click.option("--now", metavar="TIME", help="Act as at this moment (ISO, for drills): 2024-01-15T12:00Z."),
+)
+# The options of `where`, and which dates and processors.
+scoped = together(
+    where,
+    from_date,
+    until_date,
+    click.option("--phases", type=Listed(), default=(), help="Only these phases, such as 3,4."),
+    processors,
+    as_json,
+)
+# The formats of a report.
+formats = together(
+    as_json,
+    click.option("--markdown", is_flag=True, help="Print Markdown, for a page or a message."),
+)
+dated = together(first_date, until_date)

@@ -8,18 +8,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gapless.cli.options import choose, print_json, refuse_an_empty_warehouse, scoped, words
+from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse, words
 from gapless.cli.present import plan_as_json, plan_as_markdown, show_plan
 from gapless.model import Policy
 
 
-@click.command("plan")
-@click.option("--markdown", is_flag=True, help="Print the plan as Markdown, for a review.")
-@click.option("--force", is_flag=True, help="Plan what is in scope even where it is complete or exhausted.")
-@click.option("--lift-storm", is_flag=True, help="Plan even where an implausible share looks lost.")
-@scoped
-def command(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> None:
-    """Show what `apply` would run, in which order, why, and what it would read. Changes nothing."""
+def run(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gapless.cli.options import Day, Listed, nothing_known, open_gapless, print_json, where, words
+from gapless.cli.chosen import nothing_known, open_gapless, print_json, words
 from gapless.cli.present import gap_as_json, plan_as_json, reason, report_as_json, show_held, show_plan, show_report
 from gapless.cli.progress import steps
 from gapless.cli.sheets import Sheet, show
@@ -29,16 +29,7 @@ _MOST = 31  # dates; a range is a backfill
 _QUIET = frozenset({Verdict.COMPLETE, Verdict.ACKNOWLEDGED, Verdict.NOT_DUE})
 
 
-@click.command("repair")
-@click.option("--date", "dates", type=Day(), multiple=True, required=True, help="The date; may be given several times.")
-@click.option("--processors", type=Listed(), default=(), help="Repair only these on the date, and what rests on them.")
-@click.option(
-    "--force", is_flag=True, help="Rebuild what is complete on the date too, and try again what was given up."
-)
-@click.option("--dry-run", is_flag=True, help="Show what is wrong and the plan; run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     dates: tuple[date | str, ...],
     processors: tuple[str, ...],
     force: bool,
@@ -48,11 +39,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Repair one date in dependency order: what is wrong on it, and everything that was built on it.
-
-    That is every later phase of the date, and every date whose look-back windows hold it. Only what is stale is run:
-    the content of the rows decides.
-    """
     gapless = open_gapless(project, home, now)
     days = _days(gapless, dates)
     named = gapless.pipeline.select(processors)

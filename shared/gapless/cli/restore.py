@@ -6,23 +6,14 @@ from pathlib import Path
 
 import click
 
-from gapless.cli.options import open_gapless, print_json, where, words
+from gapless.cli.chosen import open_gapless, print_json, words
 from gapless.tasks.cleanup.cleaner import Cleaner
 from gapless.tasks.cleanup.outcome import Ended, raise_first
 
 
-@click.command("restore")
-@click.argument("backup", required=False)
-@click.option("--apply", "apply_it", is_flag=True, help="Write. Without it rows are counted only.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     backup: str | None, apply_it: bool, as_json: bool, project: str | None, home: Path | None, now: str | None
 ) -> None:
-    """Bring back the rows of BACKUP that are not in its table; without BACKUP, list the backups.
-
-    Rows that are there stay as they are.
-    """
     if apply_it and not backup:
         raise click.UsageError("--apply needs a BACKUP; list them with: gapless restore")
     gapless = open_gapless(project, home, now)

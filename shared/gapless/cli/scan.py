@@ -5,20 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import click
 from rich.console import Console
 
-from gapless.cli.options import choose, print_json, refuse_an_empty_warehouse, scoped, words
+from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse, words
 from gapless.cli.present import look_as_json, show_held, show_look
 from gapless.model import Policy
 
 
-@click.command("scan")
-@click.option("--limit", default=20, show_default=True, help="How many rows of gaps to show.")
-@click.option("--lift-storm", is_flag=True, help="Plan even where an implausible share looks lost.")
-@scoped
-def command(limit: int, lift_storm: bool, **options: Any) -> None:
-    """Look at every target and say what is missing, partial or built on bad data. Changes nothing."""
+def run(limit: int, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     look = chosen.gapless.engine(Policy(lift_storm=lift_storm)).scan(chosen.scope)
     refuse_an_empty_warehouse(look)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gapless.cli.options import print_json
+from gapless.cli.chosen import print_json
 
 FORMATS = ("text", "markdown", "json")
 

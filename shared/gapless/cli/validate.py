@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from gapless.cli.options import Day, Listed, choose, nothing_known, where
+from gapless.cli.chosen import choose, nothing_known
 from gapless.cli.sheets import Sheet, print_sheets, show
 from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
@@ -22,34 +22,10 @@ from gapless.questions.validation import Check, Finding, Repair, Report, Severit
 STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.EXPECTED: "bright_black"}
 
 
-@click.command("validate")
-@click.option("--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday). Default: all history.")
-@click.option("--end-date", type=Day(), help="Last date. Default: the last that is prepared in advance.")
-@click.option("--phase", "--phases", "phases", type=Listed(), default=(), help="Only these phases, such as 3 or 3,4.")
-@click.option("--processors", type=Listed(), default=(), help="Only these processors, by name or short name.")
-@click.option(
-    "--for-phase",
-    type=int,
-    metavar="N",
-    help="What phase N reads for these dates, its look-back included, instead of the dates themselves.",
-)
-@click.option("--checks", type=Listed(), default=(), help=f"Only these of {', '.join(Check)}. Default: all of them.")
-@click.option("--by-date", "dated", is_flag=True, help="One line per date too: games, data, and what is the matter.")
-@click.option("--strict", is_flag=True, help="Warnings fail too.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=25, show_default=True, help="How many places to show on a terminal."
-)
-@click.option("--markdown", is_flag=True, help="Print the whole report as Markdown.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
-@where
-def command(
+def run(
     for_phase: int | None, checks: tuple[str, ...], dated: bool, strict: bool, limit: int, markdown: bool,
     as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Check a range of dates: is everything there, sound, built in order, consistent, and no less than before?
-
-    Ends with 1 where a check fails, with what repairs it. Changes nothing.
-    """
     chosen_checks = _checks(checks)
     if markdown and as_json:
         raise BadInput("--markdown and --json are two formats; choose one")

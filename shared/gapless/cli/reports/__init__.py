@@ -1,1 +1,1 @@
-"""The subcommands of `gapless report`, and how reports are printed."""
+"""The reports of `gapless report`, and how reports are printed."""

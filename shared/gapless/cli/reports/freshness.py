@@ -7,19 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import click
-
-from gapless.cli.options import open_gapless, where, words
-from gapless.cli.reports.printing import facts_of, form_of, formats, look_at, namer, print_report
+from gapless.cli.chosen import open_gapless, words
+from gapless.cli.reports.printing import facts_of, form_of, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.questions.reports.freshness import Freshness, Standing, freshness
 
 
-@click.command("freshness")
-@formats
-@where
-def command(as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
-    """How far every table has come, against what it should hold by now and the lag that is normal for it."""
+def run(as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
     form = form_of(as_json, markdown)
     gapless = open_gapless(project, home, now)
     look = look_at(gapless, gapless.everything())

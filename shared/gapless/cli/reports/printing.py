@@ -1,15 +1,15 @@
-"""What every report shares: its options, its look, its three formats."""
+"""What every report shares: its look and its three formats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
 
-from gapless.cli.options import Day, nothing_known, refuse_an_empty_warehouse
+from gapless.cli.chosen import nothing_known, refuse_an_empty_warehouse
 from gapless.cli.sheets import Sheet, print_sheets, show
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
@@ -17,28 +17,6 @@ from gapless.errors import BadInput
 from gapless.model import Policy, Scope
 from gapless.questions.reports.coverage import Coverage
 from gapless.wiring import Gapless
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def formats(command: F) -> F:
-    """--json and --markdown."""
-    for option in (
-        click.option("--markdown", is_flag=True, help="Print Markdown, for a page or a message."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."),
-    ):
-        command = option(command)
-    return command
-
-
-def dated(command: F) -> F:
-    """--start-date and --end-date."""
-    for option in (
-        click.option("--end-date", type=Day(), help="Last date. Default: the last that is prepared in advance."),
-        click.option("--start-date", type=Day(), help="First date (YYYY-MM-DD, today, yesterday)."),
-    ):
-        command = option(command)
-    return command
 
 
 def form_of(as_json: bool, markdown: bool) -> str:

@@ -8,22 +8,15 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
-
-from gapless.cli.options import Day, open_gapless, scope_of, where, words
-from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, formats, look_at, namer, print_report
+from gapless.cli.chosen import open_gapless, scope_of, words
+from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
 from gapless.model import IS_A_GAP, Scope, Verdict
 from gapless.questions.reports.recent import RecentDay, last_played, recent
 
 
-@click.command("recent")
-@click.option("--days", type=click.IntRange(1, 400), default=7, show_default=True, help="How many dates.")
-@click.option("--end-date", type=Day(), help="The last of them. Default: today.")
-@formats
-@where
-def command(
+def run(
     days: int,
     end_date: date | str | None,
     as_json: bool,
@@ -32,7 +25,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """The latest dates, one by one: games, coverage of each layer and table, and how far each has come."""
     form = form_of(as_json, markdown)
     gapless = open_gapless(project, home, now)
     pipeline = gapless.pipeline

@@ -8,10 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
-
-from gapless.cli.options import open_gapless, scope_of, where, words
-from gapless.cli.reports.printing import dated, facts_of, form_of, formats, look_at, namer, print_report
+from gapless.cli.chosen import open_gapless, scope_of, words
+from gapless.cli.reports.printing import facts_of, form_of, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
@@ -23,13 +21,7 @@ from gapless.questions.reports.run_history import Teller, read_runs
 _LISTED = 12  # names that a note lists
 
 
-@click.command("runs")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Only so many dates up to today. Default: all history.")
-@click.option("--limit", type=click.IntRange(1), default=40, show_default=True, help="Rows of each list; JSON has all.")
-@dated
-@formats
-@where
-def command(
+def run(
     days: int | None,
     limit: int,
     start_date: date | str | None,
@@ -40,10 +32,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """What run histories say, compared with the tables: tracking faults, confirmed losses, runs that never ended.
-
-    Only what the tables confirm is called lost, with the command that makes it again.
-    """
     form = form_of(as_json, markdown)
     if days and (start_date or end_date):
         raise BadInput("--days ends today; leave it out where you name --start-date or --end-date")

@@ -11,19 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import click
-
-from gapless.cli.options import open_gapless, scope_of, where, words
-from gapless.cli.reports.printing import (
-    coverage_as_json,
-    dated,
-    facts_of,
-    form_of,
-    formats,
-    look_at,
-    namer,
-    print_report,
-)
+from gapless.cli.chosen import open_gapless, scope_of, words
+from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, look_at, namer, print_report
 from gapless.cli.sheets import Sheet
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
@@ -39,12 +28,7 @@ _SEASON = re.compile(r"(\d{4})(?:[-/](\d{2}|\d{4}))?")
 _LISTED = 12  # phantoms and warnings that a note names
 
 
-@click.command("season")
-@click.option("--season", "label", metavar="2021-22", help="One season, as it is labelled, or the year it opened in.")
-@dated
-@formats
-@where
-def command(
+def run(
     label: str | None,
     start_date: date | str | None,
     end_date: date | str | None,
@@ -54,7 +38,6 @@ def command(
     home: Path | None,
     now: str | None,
 ) -> None:
-    """Every season: dates, games, coverage of each layer, how every processor fared, and what is known about it."""
     form = form_of(as_json, markdown)
     years = _years(label)
     if years and (start_date or end_date):
