@@ -8,8 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse
-from gapless.cli.present import report_as_json, show_held, show_look, show_report
+from gapless.cli.present import show_look
 from gapless.cli.progress import steps
+from gapless.cli.show.plan import show_held
+from gapless.cli.show.report import report_as_json, show_report
 from gapless.engine import ApplyReport, Engine, Look
 from gapless.model import Policy
 

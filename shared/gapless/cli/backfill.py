@@ -6,8 +6,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,8 +16,10 @@ import click
 from rich.console import Console
 
 from gapless.cli.chosen import Chosen, choose, nothing_known, print_json, words
-from gapless.cli.present import gap_as_json, plan_as_json, reason, show_held, show_look, show_plan
+from gapless.cli.present import gap_as_json, reason, show_look
 from gapless.cli.progress import steps
+from gapless.cli.show.plan import plan_as_json, show_held, show_plan
+from gapless.cli.show.report import failed_as_json
 from gapless.engine import Engine, Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today
@@ -26,7 +29,49 @@ from gapless.tasks.backfill import BackfillReport, PhaseDone, backfill, phases_o
 from gapless.warehouse.rows import decoded
 from gapless.wiring import Gapless
 
+_CONCURRENT = 2  # batches at a time, where nothing else is asked for
 _SHOWN = 20  # dates in full; the rest is counted
+_NAMED = 5  # dates in a list
+_FAILED = 10  # outcomes and notes in full
+# What a preflight has nothing against, in a line each, and what it tells date by date.
+_IN_ORDER = {
+    Standing.BOOTSTRAP: "in the first days of a season: later phases expect nothing",
+    Standing.OFF_DAY: "off days",
+    Standing.TO_COME: "today or later",
+}
+_IN_FULL = (Standing.NO_RAW_DATA, Standing.WAITS, Standing.STALE, Standing.PARTIAL)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How a backfill was asked for."""
+
+    dry_run: bool
+    force: bool
+    skip_preflight: bool
+    skip_validation: bool
+    stop_on_failure: bool
+    lift_storm: bool
+    max_concurrent: int
+
+    @property
+    def policy(self) -> Policy:
+        skipped = frozenset({"preflight"}) if self.skip_preflight else frozenset[str]()
+        return Policy(force=self.force, lift_gate=self.skip_validation, lift_storm=self.lift_storm, skipped=skipped)
+
+    @property
+    def words(self) -> str:
+        """These options as they are typed, without the dry run."""
+        return words(
+            **{
+                "--force": self.force,
+                "--skip-preflight": self.skip_preflight,
+                "--skip-validation": self.skip_validation,
+                "--stop-on-failure": self.stop_on_failure,
+                "--lift-storm": self.lift_storm,
+                "--max-concurrent": self.max_concurrent if self.max_concurrent != _CONCURRENT else 0,
+            }
+        )
 
 
 def run(
@@ -39,55 +84,77 @@ def run(
     max_concurrent: int,
     **options: Any,
 ) -> None:
-    if options["start_date"] is None or options["end_date"] is None:
-        missing = "--start-date" if options["start_date"] is None else "--end-date"
-        raise BadInput(f"{missing} is needed: a backfill is of a range that you name")
+    for name in ("start_date", "end_date"):
+        if options[name] is None:
+            option = "--" + name.replace("_", "-")
+            raise BadInput(f"{option} is needed: a backfill is of a range that you name")
     chosen = choose(**options)
-    gapless = chosen.gapless
-    _refuse_the_future(gapless, options["end_date"])
-    skipped = frozenset({"preflight"} if skip_preflight else ())
-    policy = Policy(force=force, lift_gate=skip_validation, lift_storm=lift_storm, skipped=skipped)
-    engine = gapless.engine(policy, parallel=max_concurrent)
+    _refuse_the_future(chosen.gapless, options["end_date"])
+    wish = _Wish(
+        dry_run=dry_run,
+        force=force,
+        skip_preflight=skip_preflight,
+        skip_validation=skip_validation,
+        stop_on_failure=stop_on_failure,
+        lift_storm=lift_storm,
+        max_concurrent=max_concurrent,
+    )
+    complete = _fill(chosen, wish)
+    sys.exit(0 if complete else 1)
+
+
+def _fill(chosen: Chosen, wish: _Wish) -> bool:
+    """Preflight, plan, run, look again: whether everything in the range is complete."""
     begin = time.monotonic()
+    engine = chosen.gapless.engine(wish.policy, parallel=wish.max_concurrent)
     look = engine.scan(chosen.scope)
-    nothing_known(gapless, look)
-    if not phases_of(gapless.pipeline, look):
+    nothing_known(chosen.gapless, look)
+    if not phases_of(chosen.gapless.pipeline, look):
         raise BadInput("what you chose is loaded, not run: gapless load PATH")
-    console = Console()
-    given = {
-        "--force": force, "--skip-preflight": skip_preflight, "--skip-validation": skip_validation,
-        "--stop-on-failure": stop_on_failure, "--lift-storm": lift_storm,
-        "--max-concurrent": max_concurrent if max_concurrent != 2 else 0,
-    }  # fmt: skip
-    result: dict[str, Any] = {"dry_run": dry_run, "lifted": sorted(policy.lifted)}
-    if not skip_preflight:
-        preflight = _preflight(gapless, look, chosen.scope)
-        result["preflight"] = _preflight_as_json(preflight)
-        if not chosen.as_json:
-            _show_preflight(preflight, chosen, given)
-        if preflight.blocks and not force:
-            _refuse(preflight, chosen, result)
+    result: dict[str, Any] = {"dry_run": wish.dry_run, "lifted": sorted(wish.policy.lifted)}
+    if not wish.skip_preflight:
+        _look_before(chosen, wish, look, result)
     price = engine.price(look.plan)
     result["plan"] = plan_as_json(look.plan) | {"bytes": price}
-    if not chosen.as_json and look.plan.waves:
-        show_plan(console, look.plan, price)
-    if dry_run:
-        if chosen.as_json:
-            print_json(result | {"complete": look.judgement.complete})
-        elif look.plan.waves:
-            click.echo(f"Nothing was run. Run it with: gapless backfill{chosen.words}{words(**given)}")
-        sys.exit(0 if look.judgement.complete else 1)
-    report = _run(engine, look, stop_on_failure, chosen)
+    if look.plan.waves and not chosen.as_json:
+        show_plan(Console(), look.plan, price)
+    if wish.dry_run:
+        _end_dry(chosen, wish, look, result)
+        return look.judgement.complete
+    report = _run(engine, look, wish.stop_on_failure, chosen)
+    return _end(chosen, wish, look, report, result, time.monotonic() - begin)
+
+
+def _look_before(chosen: Chosen, wish: _Wish, look: Look, result: dict[str, Any]) -> None:
+    """The preflight: told, written into the result, and the end where it objects."""
+    preflight = _preflight(chosen.gapless, look, chosen.scope)
+    result["preflight"] = _preflight_as_json(preflight)
+    if not chosen.as_json:
+        _show_preflight(preflight, chosen, wish)
+    if preflight.blocks and not wish.force:
+        _refuse(preflight, chosen, result)
+
+
+def _end_dry(chosen: Chosen, wish: _Wish, look: Look, result: dict[str, Any]) -> None:
+    if chosen.as_json:
+        print_json(result | {"complete": look.judgement.complete})
+    elif look.plan.waves:
+        click.echo(f"Nothing was run. Run it with: gapless backfill{chosen.words}{wish.words}")
+
+
+def _end(
+    chosen: Chosen, wish: _Wish, look: Look, report: BackfillReport, result: dict[str, Any], seconds: float
+) -> bool:
+    """Say what was done; whether everything in the range is complete."""
     after = report.after or look
     good = after.judgement.complete and not report.failed and not report.stopped
     if chosen.as_json:
-        result |= _report_as_json(chosen, report, after, good) | {"seconds": round(time.monotonic() - begin, 1)}
-        print_json(result)
-    else:
-        _show_end(console, chosen, report, after, good, time.monotonic() - begin)
-        if report.stopped:
-            click.echo(f"Go on with: gapless backfill{chosen.words}{words(**given)}")
-    sys.exit(0 if good else 1)
+        print_json(result | _report_as_json(chosen, report, after, good) | {"seconds": round(seconds, 1)})
+        return good
+    _show_end(chosen, report, after, good, seconds)
+    if report.stopped:
+        click.echo(f"Go on with: gapless backfill{chosen.words}{wish.words}")
+    return good
 
 
 def _refuse_the_future(gapless: Gapless, end: date | str) -> None:
@@ -107,38 +174,48 @@ def _preflight(gapless: Gapless, look: Look, scope: Scope) -> Preflight:
     return check(gapless.pipeline, look, pairs, rows, today)
 
 
-def _show_preflight(preflight: Preflight, chosen: Chosen, given: dict[str, Any]) -> None:
+def _show_preflight(preflight: Preflight, chosen: Chosen, wish: _Wish) -> None:
     first, last = preflight.dates[0].day, preflight.dates[-1].day
     count = (last - first).days + 1
-    click.echo(f"Preflight: {f'{count} dates, {first} to {last}' if count > 1 else first}")
-    good = preflight.of(Standing.GOOD)
-    if len(good) == 1 or 0 < len(good) <= _SHOWN // 2:
-        for each in good:
-            click.echo(f"  {each.day}: looks good{_counts(each)}")
-    elif good:
-        click.echo(f"  {len(good)} dates look good, {good[0].day} to {good[-1].day}")
-    for standing, words_ in (
-        (Standing.BOOTSTRAP, "in the first days of a season: later phases expect nothing"),
-        (Standing.OFF_DAY, "off days"),
-        (Standing.TO_COME, "today or later"),
-    ):
-        found = preflight.of(standing)
-        if found:
-            listed = ", ".join(str(each.day) for each in found[:5]) + (", …" if len(found) > 5 else "")
-            click.echo(f"  {len(found)} {words_}: {listed}")
-    for standing in (Standing.NO_RAW_DATA, Standing.WAITS, Standing.STALE, Standing.PARTIAL):
-        found = preflight.of(standing)
-        for each in found[:_SHOWN]:
-            click.echo(f"  {each.day}: {each.detail}{_counts(each) if standing is Standing.PARTIAL else ''}")
-        if len(found) > _SHOWN:
-            click.echo(f"  … and {len(found) - _SHOWN} more dates like that; see all with --json")
+    dates = f"{count} dates, {first} to {last}" if count > 1 else str(first)
+    click.echo(f"Preflight: {dates}")
+    _show_good(preflight.of(Standing.GOOD))
+    for standing, what in _IN_ORDER.items():
+        _show_in_order(preflight.of(standing), what)
+    for standing in _IN_FULL:
+        _show_in_full(preflight.of(standing), counted=standing is Standing.PARTIAL)
     if preflight.of(Standing.NO_RAW_DATA):
         click.echo(f"  Dates without raw data wait for it: gapless load PATH{chosen.place}")
     if preflight.blocks:
         count = len(preflight.blocks)
         click.echo(f"Preflight found {count} date{'s' if count > 1 else ''} with partial data about the days to come.")
-        for line in _recommended(chosen, given):
+        for line in _recommended(chosen, wish.words):
             click.echo(f"  {line}")
+
+
+def _show_good(good: Sequence[Checked]) -> None:
+    """Few of them one by one, with their counts."""
+    if len(good) <= _SHOWN // 2:
+        for each in good:
+            click.echo(f"  {each.day}: looks good{_counts(each)}")
+    else:
+        click.echo(f"  {len(good)} dates look good, {good[0].day} to {good[-1].day}")
+
+
+def _show_in_order(found: Sequence[Checked], what: str) -> None:
+    if not found:
+        return
+    listed = ", ".join(str(each.day) for each in found[:_NAMED])
+    more = ", …" if len(found) > _NAMED else ""
+    click.echo(f"  {len(found)} {what}: {listed}{more}")
+
+
+def _show_in_full(found: Sequence[Checked], *, counted: bool) -> None:
+    for each in found[:_SHOWN]:
+        counts = _counts(each) if counted else ""
+        click.echo(f"  {each.day}: {each.detail}{counts}")
+    if len(found) > _SHOWN:
+        click.echo(f"  … and {len(found) - _SHOWN} more dates like that; see all with --json")
 
 
 def _counts(each: Checked) -> str:
@@ -147,8 +224,8 @@ def _counts(each: Checked) -> str:
     return f" ({each.historical}: {each.in_historical}, {each.upcoming}: {each.in_upcoming})"
 
 
-def _recommended(chosen: Chosen, given: dict[str, Any]) -> list[str]:
-    same = f"gapless backfill{chosen.words}{words(**given)}"
+def _recommended(chosen: Chosen, given: str) -> list[str]:
+    same = f"gapless backfill{chosen.words}{given}"
     return [
         f"Option 1 (recommended): clear the stale rows, with a backup: gapless cleanup --apply{chosen.place}",
         f"Option 2: leave them; past dates are never built from them: {same} --skip-preflight",
@@ -170,7 +247,7 @@ def _refuse(preflight: Preflight, chosen: Chosen, result: dict[str, Any]) -> Non
     which = f"{len(days)} dates, {days[0]} first, have" if len(days) > 1 else f"{days[0]} has"
     why = f"{which} partial data about the days to come"
     if chosen.as_json:
-        print_json(result | {"refused": why, "recommended": _recommended(chosen, {})})
+        print_json(result | {"refused": why, "recommended": _recommended(chosen, "")})
     click.echo(f"gapless: nothing was run: {why}; choose one of the three options", err=True)
     sys.exit(3)
 
@@ -222,18 +299,9 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _show_end(
-    console: Console, chosen: Chosen, report: BackfillReport, after: Look, good: bool, seconds: float
-) -> None:
-    pipeline = chosen.gapless.pipeline
-    done = Counter(str(outcome.status) for outcome in report.outcomes)
-    what = ", ".join(f"{count:,} {status}" for status, count in done.items()) or "nothing had to be run"
-    click.echo(f"Run {report.run_id}: {what}, in {seconds:.0f} s")
-    for outcome in report.failed[:10]:
-        if outcome.status is not Status.SKIPPED:
-            click.echo(f"  {outcome.status} {outcome.target}: {outcome.error}")
-    for note in report.notes[:10]:
-        click.echo(f"  note: {note}")
+def _show_end(chosen: Chosen, report: BackfillReport, after: Look, good: bool, seconds: float) -> None:
+    console = Console()
+    _show_done(report, seconds)
     if good:
         console.print("[green]Complete: nothing in the range asks for anything.[/green]")
         return
@@ -241,18 +309,34 @@ def _show_end(
         click.echo(f"Stopped: {report.stopped}. What was published is whole; the rest is as it was.")
         if report.by_hand:
             return
-    outside = unready(pipeline, after)
-    for name, days in outside.items():
-        p = pipeline.processors[name]
-        waits = f"Waits for {name}, not complete on {len(days)} dates, {days[0]} to {days[-1]}"
-        if p.run == "none":
-            click.echo(f"{waits}: load them with: gapless load PATH{chosen.place}")
-        else:
-            only = f"--start-date {days[0]} --end-date {days[-1]} --processors {p.alias or name}"
-            click.echo(f"{waits}: gapless backfill {only}{chosen.place}")
+    outside = unready(chosen.gapless.pipeline, after)
+    _show_outside(chosen, outside)
     if not outside:
         show_held(console, after.plan)
-    show_look(console, pipeline, after, chosen.place, calendar=False)
+    show_look(console, chosen.gapless.pipeline, after, chosen.place, calendar=False)
+
+
+def _show_done(report: BackfillReport, seconds: float) -> None:
+    done = Counter(str(outcome.status) for outcome in report.outcomes)
+    what = ", ".join(f"{count:,} {status}" for status, count in done.items()) or "nothing had to be run"
+    click.echo(f"Run {report.run_id}: {what}, in {seconds:.0f} s")
+    for outcome in report.failed[:_FAILED]:
+        if outcome.status is not Status.SKIPPED:
+            click.echo(f"  {outcome.status} {outcome.target}: {outcome.error}")
+    for note in report.notes[:_FAILED]:
+        click.echo(f"  note: {note}")
+
+
+def _show_outside(chosen: Chosen, outside: Mapping[str, Sequence[date]]) -> None:
+    """What the range reads and does not hold, with the command that fills it."""
+    for name, days in outside.items():
+        processor = chosen.gapless.pipeline.processors[name]
+        waits = f"Waits for {name}, not complete on {len(days)} dates, {days[0]} to {days[-1]}"
+        if processor.run == "none":
+            click.echo(f"{waits}: load them with: gapless load PATH{chosen.place}")
+        else:
+            only = f"--start-date {days[0]} --end-date {days[-1]} --processors {processor.alias or name}"
+            click.echo(f"{waits}: gapless backfill {only}{chosen.place}")
 
 
 def _report_as_json(chosen: Chosen, report: BackfillReport, after: Look, good: bool) -> dict[str, Any]:
@@ -261,23 +345,19 @@ def _report_as_json(chosen: Chosen, report: BackfillReport, after: Look, good: b
         "run_id": report.run_id,
         "complete": good,
         "stopped": report.stopped,
-        "phases": [
-            {
-                "phase": done.phase,
-                "complete": done.complete,
-                "outcomes": dict(Counter(str(o.status) for o in done.report.outcomes)),
-                "open": len(done.open),
-                "announced": list(done.announced),
-            }
-            for done in report.phases
-        ],
-        "failed": [
-            {
-                "processor": o.target.processor, "date": o.target.day.isoformat(), "status": str(o.status),
-                "expected": o.expected, "covered": o.covered, "error": o.error,
-            }
-            for o in report.failed
-        ],
+        "phases": [_phase_as_json(done) for done in report.phases],
+        "failed": [failed_as_json(outcome) for outcome in report.failed],
         "gaps": [gap_as_json(pipeline, gap, after.at, chosen.place) for gap in after.judgement.gaps],
         "notes": report.notes,
-    }  # fmt: skip
+    }
+
+
+def _phase_as_json(done: PhaseDone) -> dict[str, Any]:
+    statuses = Counter(str(outcome.status) for outcome in done.report.outcomes)
+    return {
+        "phase": done.phase,
+        "complete": done.complete,
+        "outcomes": dict(statuses),
+        "open": len(done.open),
+        "announced": list(done.announced),
+    }

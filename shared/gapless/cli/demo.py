@@ -17,7 +17,9 @@ from rich.table import Table
 from gapless.cli.apply import apply_with_progress
 from gapless.cli.chosen import words
 from gapless.cli.load import load_path
-from gapless.cli.present import show_look, show_plan, show_report
+from gapless.cli.present import show_look
+from gapless.cli.show.plan import show_plan
+from gapless.cli.show.report import show_report
 from gapless.declare.settings import read_settings
 from gapless.engine import Look
 from gapless.errors import BadInput

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -30,6 +31,7 @@ from gapless.wiring import Gapless
 _ROOT = DEFAULT_FILE.parents[3]  # the checkout, where it is one
 _SECONDS = 15
 _WEBHOOK = "GAPLESS_SLACK_WEBHOOK"
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def run(
@@ -41,11 +43,10 @@ def run(
     home: Path | None,
     now: str | None,
 ) -> None:
-    gapless, catalogue = open_gapless(project, home, now), load_catalogue()
+    gapless = open_gapless(project, home, now)
+    catalogue = load_catalogue()
     settings = gapless.settings
     on_cloud = not (settings.local or settings.emulator)
-    addresses = read_addresses(catalogue, urls, base_url)
-    deployment = Look(gapless, catalogue, on_cloud, addresses, region)
     declared = Declared(
         catalogue,
         gapless.pipeline,
@@ -53,21 +54,42 @@ def run(
         words(**{"--project": project, "--home": home}),
         "" if on_cloud else "http://$PUBSUB_EMULATOR_HOST",
     )
-    observed = observe(deployment)
-    told, missed = ranked(findings(declared, observed)), unchecked(observed)
-    found = [finding for finding in told if finding.severity != "note"]
+    addresses = read_addresses(catalogue, urls, base_url)
+    observed = observe(Look(gapless, catalogue, on_cloud, addresses, region))
+    told = ranked(findings(declared, observed))
+    missed = unchecked(observed)
     if as_json:
-        notes = [finding for finding in told if finding.severity == "note"]
-        print_json({
-            "ok": not found and not any(each.failed for each in missed.values()),
-            "project": settings.project,
-            "findings": [dataclasses.asdict(finding) for finding in found],
-            "notes": [dataclasses.asdict(finding) for finding in notes],
-            "not_checked": [{"what": what, "why": each.why, "failed": each.failed} for what, each in missed.items()],
-        })  # fmt: skip
+        print_json(_as_json(settings.project, told, missed))
     else:
         _show(Console(), told, missed)
-    sys.exit(1 if found else 4 if any(each.failed for each in missed.values()) else 0)
+    sys.exit(_exit_code(told, missed))
+
+
+def _exit_code(told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> int:
+    if _faults(told):
+        return 1
+    return CannotObserve.exit_code if _has_failed(missed) else 0
+
+
+def _faults(told: Sequence[Finding]) -> list[Finding]:
+    """What is wrong; notes are not."""
+    return [finding for finding in told if finding.severity != "note"]
+
+
+def _has_failed(missed: Mapping[str, NotChecked]) -> bool:
+    return any(each.failed for each in missed.values())
+
+
+def _as_json(project: str, told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> dict[str, Any]:
+    faults = _faults(told)
+    notes = [finding for finding in told if finding.severity == "note"]
+    return {
+        "ok": not faults and not _has_failed(missed),
+        "project": project,
+        "findings": [dataclasses.asdict(finding) for finding in faults],
+        "notes": [dataclasses.asdict(finding) for finding in notes],
+        "not_checked": [{"what": what, "why": each.why, "failed": each.failed} for what, each in missed.items()],
+    }
 
 
 @dataclass
@@ -210,17 +232,28 @@ def _ask(request: urllib.request.Request) -> int:
 
 
 def _show(console: Console, told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> None:
-    colours = {"error": "red", "warning": "yellow", "note": "cyan"}
     for finding in told:
-        severity = (f"{finding.severity:7}", colours[finding.severity])
-        console.print(Text.assemble(severity, f"  {finding.area}: {finding.what}"), soft_wrap=True)
-        console.print(Text(f"         {'do' if finding.severity == 'note' else 'fix'}: {finding.fix}"), soft_wrap=True)
-    found = [finding for finding in told if finding.severity != "note"]
-    clean = [area for area in AREAS if area not in missed and not any(f.area == area for f in found)]
+        _show_finding(console, finding)
+    clean = _clean(told, missed)
     if clean:
         console.print(Text.assemble(("ok", "green"), f"       {', '.join(clean)}"))
     for what, each in missed.items():
         console.print(Text(f"not checked: {what}: {each.why}", style="yellow" if each.failed else "bright_black"))
-    errors = sum(1 for finding in found if finding.severity == "error")
-    if found:
-        console.print(f"{len(found)} findings, {errors} of them errors", highlight=False)
+    faults = _faults(told)
+    errors = [finding for finding in faults if finding.severity == "error"]
+    if faults:
+        console.print(f"{len(faults)} findings, {len(errors)} of them errors", highlight=False)
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    severity = (f"{finding.severity:7}", _STYLES[finding.severity])
+    what = Text.assemble(severity, f"  {finding.area}: {finding.what}")
+    way = "do" if finding.severity == "note" else "fix"
+    console.print(what, soft_wrap=True)
+    console.print(Text(f"         {way}: {finding.fix}"), soft_wrap=True)
+
+
+def _clean(told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> list[str]:
+    """The areas that were checked and are in order."""
+    faulty = {finding.area for finding in _faults(told)}
+    return [area for area in AREAS if area not in missed and area not in faulty]

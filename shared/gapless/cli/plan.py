@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse, words
-from gapless.cli.present import plan_as_json, plan_as_markdown, show_plan
+from gapless.cli.show.plan import plan_as_json, plan_as_markdown, show_plan
 from gapless.model import Policy
 
 

@@ -13,9 +13,11 @@ import click
 from rich.console import Console
 
 from gapless.cli.chosen import nothing_known, open_gapless, print_json, words
-from gapless.cli.present import gap_as_json, plan_as_json, reason, report_as_json, show_held, show_plan, show_report
+from gapless.cli.present import gap_as_json, reason
 from gapless.cli.progress import steps
 from gapless.cli.sheets import Sheet, show
+from gapless.cli.show.plan import plan_as_json, show_held, show_plan
+from gapless.cli.show.report import report_as_json, show_report
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import ApplyReport, Engine
 from gapless.errors import BadInput

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from gapless.cli.chosen import choose, print_json, refuse_an_empty_warehouse, words
-from gapless.cli.present import look_as_json, show_held, show_look
+from gapless.cli.present import look_as_json, show_look
+from gapless.cli.show.plan import show_held
 from gapless.model import Policy
 
 

@@ -19,13 +19,14 @@ from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import Judgement
 from gapless.model import IS_A_GAP, Gap, Scope, Verdict
-from gapless.questions.acknowledgements import State, in_look
+from gapless.questions.acknowledgements import Standing, State, in_look
 from gapless.questions.reports.coverage import Coverage
 from gapless.questions.reports.season import Season, seasons
 from gapless.verdict import HAS_ITS_KEYS, Asks
 
 _SEASON = re.compile(r"(\d{4})(?:[-/](\d{2}|\d{4}))?")
 _LISTED = 12  # phantoms and warnings that a note names
+Note = tuple[str, str, int, str]  # kind, meaning, targets, what
 
 
 def run(
@@ -43,38 +44,44 @@ def run(
     if years and (start_date or end_date):
         raise BadInput("--season names the dates itself; leave out --start-date and --end-date")
     gapless = open_gapless(project, home, now)
-    pipeline = gapless.pipeline
     scope = scope_of(gapless, start_date, end_date, (), ())
     if years:
-        # Wide enough for the season, wherever in these years it lies: what it was is known only after the look.
-        first, last = date(years[0], 1, 1), date(years[1], 12, 31)
-        scope = replace(scope, first=max(first, scope.first), last=min(last, scope.last), explicit=True)
-        if scope.first > scope.last:
-            raise BadInput(f"there is no season '{label}' between {pipeline.history_start} and today")
+        scope = _narrowed(scope, label, years)
     look = look_at(gapless, scope)
-    found = seasons(pipeline, look)
+    found = seasons(gapless.pipeline, look)
     if label:
         found = _only(found, label, look)
         narrow = replace(scope, first=found[0].first, last=found[0].last)
         look = replace(look, judgement=_within(look, narrow))
-    named = namer(pipeline, form)
+    named = namer(gapless.pipeline, form)
+    sheets = [
+        _season_sheet(gapless.pipeline, look, found, form, named),
+        _health_sheet(gapless.pipeline, found, named),
+        _notes_sheet(gapless.pipeline, look, found, named),
+    ]
+    dates_were_chosen = bool(label or start_date or end_date)
     place = words(**{"--project": project, "--home": home, "--now": now})
-    given = words(**{"--start-date": look.judgement.scope.first, "--end-date": look.judgement.scope.last})
-    chosen = (given if label or start_date or end_date else "") + place
-    gaps = look.judgement.gaps
-    advice = {"Look at the gaps with": f"gapless scan{chosen}", "Repair with": f"gapless apply{chosen}"} if gaps else {}
-    print_report(
-        form,
-        [
-            _season_sheet(pipeline, look, found, form, named),
-            _health_sheet(pipeline, found, named),
-            _notes_sheet(pipeline, look, found, named),
-        ],
-        advice,
-        **facts_of(look),
-        seasons=[_season_as_json(each) for each in found],
-    )
-    sys.exit(1 if gaps else 0)
+    advice = _advice(look, dates_were_chosen, place)
+    print_report(form, sheets, advice, **facts_of(look), seasons=[_season_as_json(each) for each in found])
+    sys.exit(1 if look.judgement.gaps else 0)
+
+
+def _narrowed(scope: Scope, label: str | None, years: tuple[int, int]) -> Scope:
+    """Wide enough for the season, wherever in these years it lies: what it was is known only after the look."""
+    first, last = date(years[0], 1, 1), date(years[1], 12, 31)
+    narrowed = replace(scope, first=max(first, scope.first), last=min(last, scope.last), explicit=True)
+    if narrowed.first > narrowed.last:
+        raise BadInput(f"there is no season '{label}' between {scope.first} and today")
+    return narrowed
+
+
+def _advice(look: Look, dates_were_chosen: bool, place: str) -> dict[str, str]:
+    if not look.judgement.gaps:
+        return {}
+    scope = look.judgement.scope
+    dates = words(**{"--start-date": scope.first, "--end-date": scope.last}) if dates_were_chosen else ""
+    chosen = dates + place
+    return {"Look at the gaps with": f"gapless scan{chosen}", "Repair with": f"gapless apply{chosen}"}
 
 
 def _years(label: str | None) -> tuple[int, int] | None:
@@ -88,17 +95,21 @@ def _years(label: str | None) -> tuple[int, int] | None:
 
 
 def _only(found: Sequence[Season], label: str, look: Look) -> list[Season]:
+    chosen = [each for each in found if _is_meant(each, label)]
+    if chosen:
+        return chosen
+    scope = look.judgement.scope
+    labels = ", ".join(each.label for each in found)
+    there = f"there is {labels}" if labels else "there is none"
+    raise BadInput(f"there is no season '{label}': between {scope.first} and {scope.last} {there}")
+
+
+def _is_meant(season: Season, label: str) -> bool:
+    """Whether a label, written in one of its ways, or the year a season opened in, names it."""
     year, _, second = label.replace("/", "-").partition("-")
-    wanted = f"{year}-{second[-2:]}" if second else year
-    chosen = [each for each in found if each.label == wanted or (not second and each.label.startswith(f"{year}-"))]
-    if not chosen:
-        scope = look.judgement.scope
-        there = ", ".join(each.label for each in found)
-        raise BadInput(
-            f"there is no season '{label}': between {scope.first} and {scope.last} "
-            + (f"there is {there}" if there else "there is none")
-        )
-    return chosen
+    if second:
+        return season.label == f"{year}-{second[-2:]}"
+    return season.label == year or season.label.startswith(f"{year}-")
 
 
 def _within(look: Look, scope: Scope) -> Judgement:
@@ -124,36 +135,37 @@ def _season_sheet(
     phases = sorted({phase for season in found for phase in season.layers})
     with_units = pipeline.calendar is not None
     aside = form == "text"
-    rows = [
-        (
-            season.label,
-            season.dates,
-            *((season.units,) if with_units else ()),
-            *(season.layers.get(phase, Coverage()).pct for phase in phases),
-            sum(layer.gaps for layer in season.layers.values()),
-            *(() if aside else (_issues(season, named),)),
-        )
-        for season in found
-    ]
+    columns = ["season", "dates"]
+    if with_units:
+        columns.append("games")
+    columns += [f"P{phase} %" for phase in phases]
+    columns.append("gaps")
+    if not aside:
+        columns.append("issues")
+    rows: list[tuple[Any, ...]] = []
+    marks = []
+    for season in found:
+        gaps = sum(layer.gaps for layer in season.layers.values())
+        row: list[Any] = [season.label, season.dates]
+        if with_units:
+            row.append(season.units)
+        row += [season.layers.get(phase, Coverage()).pct for phase in phases]
+        row.append(gaps)
+        if not aside:
+            row.append(_issues(season, named))
+        rows.append(tuple(row))
+        marks.append("red" if gaps else "")
+    notes = [_open_gaps(look)]
+    if aside:
+        notes = [f"{season.label}: {_issues(season, named)}" for season in found] + notes
+    return Sheet("season", "Seasons", tuple(columns), rows, tuple(notes), tuple(marks))
+
+
+def _open_gaps(look: Look) -> str:
     counts = look.judgement.counts()
     gaps = sum(counts.get(verdict, 0) for verdict in IS_A_GAP)
-    told = ", ".join(f"{verdict} {n:,}" for verdict, n in counts.items())
-    issues = [f"{season.label}: {_issues(season, named)}" for season in found] if aside else []
-    return Sheet(
-        "season",
-        "Seasons",
-        (
-            "season",
-            "dates",
-            *(("games",) if with_units else ()),
-            *(f"P{n} %" for n in phases),
-            "gaps",
-            *(() if aside else ("issues",)),
-        ),
-        rows,
-        (*issues, f"{gaps:,} open gap{'' if gaps == 1 else 's'}; targets: {told}"),
-        tuple("red" if any(layer.gaps for layer in season.layers.values()) else "" for season in found),
-    )
+    told = ", ".join(f"{verdict} {count:,}" for verdict, count in counts.items())
+    return f"{gaps:,} open gap{'' if gaps == 1 else 's'}; targets: {told}"
 
 
 _WAITING = tuple(verdict for verdict in Verdict if verdict.meaning.asks is Asks.UPSTREAM)
@@ -178,22 +190,22 @@ def _issues(season: Season, named: Callable[[str], str]) -> str:
 
 
 def _health_sheet(pipeline: Pipeline, found: Sequence[Season], named: Callable[[str], str]) -> Sheet:
-    names = list(dict.fromkeys(name for season in found for name in season.health))
-    rows = [
-        (pipeline.processors[name].phase, named(name), *(_health(name, season) for season in found)) for name in names
-    ]
-    rows = [row for row in rows if any(row[2:])]
-    counted = any(season.filled for season in found)
-    return Sheet(
-        "health",
-        "Processors",
-        ("phase", "processor", *(season.label for season in found)),
-        rows,
-        ("a/b: a source of which nothing is expected by rule has rows on so many of so many dates",) * counted,
-        tuple("red" if any("error" in str(cell) for cell in row[2:]) else "" for row in rows),
-    )
+    names = dict.fromkeys(name for season in found for name in season.health)
+    rows = []
+    marks = []
+    for name in names:
+        cells = [_health(name, season) for season in found]
+        if not any(cells):
+            continue
+        rows.append((pipeline.processors[name].phase, named(name), *cells))
+        has_errors = any("error" in str(cell) for cell in cells)
+        marks.append("red" if has_errors else "")
+    columns = ("phase", "processor", *(season.label for season in found))
+    is_filled = any(season.filled for season in found)
+    return Sheet("health", "Processors", columns, rows, (_FILLED,) if is_filled else (), tuple(marks))
 
 
+_FILLED = "a/b: a source of which nothing is expected by rule has rows on so many of so many dates"
 _NO_ERROR = {
     **dict.fromkeys(_WAITING, "waiting"),
     **{v: str(v).replace("_", " ") for v in Verdict if v.meaning.asks is Asks.WAITING},
@@ -206,7 +218,8 @@ def _health(name: str, season: Season) -> str | None:
     counts = season.health.get(name, Counter())
     if name in season.filled:
         given_up = counts[Verdict.ACKNOWLEDGED]
-        return f"{season.filled[name]:,}/{season.dates:,}" + (f", {given_up:,} acknowledged" if given_up else "")
+        more = f", {given_up:,} acknowledged" if given_up else ""
+        return f"{season.filled[name]:,}/{season.dates:,}{more}"
     errors = sum(counts[verdict] for verdict in _ERRORS)
     told = [f"{errors:,} error{'' if errors == 1 else 's'}"] if errors else []
     told += [f"{counts[verdict]:,} {word}" for verdict, word in _NO_ERROR.items() if counts[verdict]]
@@ -218,34 +231,45 @@ def _health(name: str, season: Season) -> str | None:
 
 
 def _notes_sheet(pipeline: Pipeline, look: Look, found: Sequence[Season], named: Callable[[str], str]) -> Sheet:
-    rows: list[tuple[str, str, int, str]] = []
-    for each in in_look(pipeline, look):
-        word, note = each.word, f"; {each.note}" if each.note else ""
-        until = f"until {word.expires}" if word.expires else "without expiry"
-        why = f"{' '.join(word.reason.split())} ({word.owner}, {until})"
-        state = "a person gave them up" if each.state is State.ACTIVE else str(each.state)
-        what = f"{named(word.processor)} {word.first} … {word.last}: {why}{note}"
-        rows.append(("acknowledged", state, each.targets, what))
-    early = {season.label: sum(counts[Verdict.BOOTSTRAP] for counts in season.health.values()) for season in found}
-    if any(early.values()):
-        told = ", ".join(f"{label} ({n:,})" for label, n in early.items() if n)
-        rows.append(("bootstrap", "expected", sum(early.values()), f"nothing yet in the first days of {told}"))
+    rows = [_acknowledged(each, named) for each in in_look(pipeline, look)]
+    rows += _early(found)
     for season in found:
         if season.unfinished:
             what = f"{season.label}: games of past dates that the schedule does not call over"
             rows.append(("unfinished", "look at the schedule", season.unfinished, what))
-    for kind, means, gaps in (
-        ("phantom", "rows that nobody expects", look.judgement.phantoms),
-        ("warning", "complete, but thin", look.judgement.warnings),
-    ):
-        if gaps:
-            rows.append((kind, means, len(gaps), _listed(gaps, named)))
+    phantoms, warnings = look.judgement.phantoms, look.judgement.warnings
+    if phantoms:
+        rows.append(("phantom", "rows that nobody expects", len(phantoms), _listed(phantoms, named)))
+    if warnings:
+        rows.append(("warning", "complete, but thin", len(warnings), _listed(warnings, named)))
     return Sheet("notes", "Notes", ("kind", "meaning", "targets", "what"), rows)
+
+
+def _acknowledged(each: Standing, named: Callable[[str], str]) -> Note:
+    word = each.word
+    until = f"until {word.expires}" if word.expires else "without expiry"
+    why = f"{' '.join(word.reason.split())} ({word.owner}, {until})"
+    note = f"; {each.note}" if each.note else ""
+    state = "a person gave them up" if each.state is State.ACTIVE else str(each.state)
+    return "acknowledged", state, each.targets, f"{named(word.processor)} {word.first} … {word.last}: {why}{note}"
+
+
+def _early(found: Sequence[Season]) -> list[Note]:
+    """The targets in the first days of seasons, of which nothing is expected yet."""
+    told = []
+    targets = 0
+    for season in found:
+        early = sum(counts[Verdict.BOOTSTRAP] for counts in season.health.values())
+        if early:
+            told.append(f"{season.label} ({early:,})")
+            targets += early
+    return [("bootstrap", "expected", targets, f"nothing yet in the first days of {', '.join(told)}")] if told else []
 
 
 def _listed(gaps: Sequence[Gap], named: Callable[[str], str]) -> str:
     told = ", ".join(f"{named(gap.target.processor)} {gap.target.day}" for gap in gaps[:_LISTED])
-    return told + (f" and {len(gaps) - _LISTED:,} more" if len(gaps) > _LISTED else "")
+    left_out = len(gaps) - _LISTED
+    return f"{told} and {left_out:,} more" if left_out > 0 else told
 
 
 def _season_as_json(season: Season) -> dict[str, Any]:
@@ -257,5 +281,9 @@ def _season_as_json(season: Season) -> dict[str, Any]:
         "games": season.units,
         "unfinished": season.unfinished,
         "phases": {str(phase): coverage_as_json(layer) for phase, layer in season.layers.items()},
-        "verdicts": {name: {str(v): counts[v] for v in Verdict if counts[v]} for name, counts in season.health.items()},
+        "verdicts": {name: _verdicts(counts) for name, counts in season.health.items()},
     }
+
+
+def _verdicts(counts: Counter[Verdict]) -> dict[str, int]:
+    return {str(verdict): counts[verdict] for verdict in Verdict if counts[verdict]}
