@@ -33,6 +33,7 @@ from gapless.questions.acknowledgements import (
 )
 from gapless.wiring import Gapless
 
+_RANGES = 10  # that a refusal names
 _MARKS = {State.ACTIVE: "", State.REOPENED: "yellow", State.EXPIRED: "yellow"}
 
 
@@ -108,20 +109,23 @@ def add(
         raise BadInput(f"--expires {until} has passed (today is {desk.today}): it would not hold for a day")
     given = [checked(desk.gapless.pipeline, name, first, last, reason, owner, until) for name in processors]
     given = list(dict.fromkeys(given))
+    asked = {by_range(word) for word in given}
     before = {by_range(word) for word in desk.read()}
     desk.book().declare(given)
-    told = desk.standings([word for word in desk.read() if by_range(word) in {by_range(g) for g in given}])
+    told = desk.standings([word for word in desk.read() if by_range(word) in asked])
     if as_json:
         print_json({"acknowledged": [each.as_json() for each in told]})
         return
     for each in told:
-        click.echo(f"{'replaced' if by_range(each.word) in before else 'acknowledged'}: {_said(each.word)}")
+        done = "replaced" if by_range(each.word) in before else "acknowledged"
+        click.echo(f"{done}: {_said(each.word)}")
         click.echo(f"  {_effect(each)}")
 
 
 def _effect(each: Standing) -> str:
     if each.targets:
-        return f"{each.targets:,} of its targets are left alone now" + (f"; {each.note}" if each.note else "")
+        note = f"; {each.note}" if each.note else ""
+        return f"{each.targets:,} of its targets are left alone now{note}"
     if each.filled:
         return each.note
     return "none of its targets is a gap now; it takes effect when one is"
@@ -139,14 +143,8 @@ def remove(
     desk = _open(project, home, now)
     first = desk.day(start_date)
     last = desk.day(end_date) or first
-    present = desk.read()
     names = [desk.gapless.pipeline.processor(name).name for name in processors]
-    gone = [word for word in present if word.processor in names and (word.first, word.last) == (first, last)]
-    for name in names:
-        if name not in {word.processor for word in gone}:
-            ranges = [f"{word.first} to {word.last}" for word in present if word.processor == name]
-            there = f"there is {', '.join(ranges[:10])}" if ranges else "there is none of this processor"
-            raise BadInput(f"{name} has no acknowledgement of exactly {first} to {last}; {there}")
+    gone = _of_exactly(desk.read(), names, first, last)
     desk.book().withdraw(gone)
     if as_json:
         print_json({"removed": [entry(word) for word in gone]})
@@ -154,6 +152,20 @@ def remove(
     for word in gone:
         click.echo(f"removed: {_said(word)}")
     click.echo(f"See what asks for work now with: gapless scan --start-date {first} --end-date {last}{desk.place}")
+
+
+def _of_exactly(
+    present: Sequence[Acknowledged], names: Sequence[str], first: date | None, last: date | None
+) -> list[Acknowledged]:
+    """The acknowledgements of processors for a range; raises `BadInput` where one has none for exactly that."""
+    found = [word for word in present if word.processor in names and (word.first, word.last) == (first, last)]
+    has_one = {word.processor for word in found}
+    for name in names:
+        if name not in has_one:
+            ranges = [f"{word.first} to {word.last}" for word in present if word.processor == name]
+            there = f"there is {', '.join(ranges[:_RANGES])}" if ranges else "there is none of this processor"
+            raise BadInput(f"{name} has no acknowledgement of exactly {first} to {last}; {there}")
+    return found
 
 
 # -- list --------------------------------------------------------------------------------------------------------------
@@ -214,12 +226,7 @@ def _write(file: Path, text: str) -> None:
 def import_file(
     file: Path, dry_run: bool, as_json: bool, project: str | None, home: Path | None, now: str | None
 ) -> None:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 text") from error
+    text = _text(file)
     desk = _open(project, home, now)
     changes = compare(desk.read(), parse(text, desk.gapless.pipeline, file.name))
     if not dry_run:
@@ -235,6 +242,15 @@ def import_file(
     click.echo(_summary(file, changes))
     if dry_run and (changes.new or changes.changed):
         click.echo(f"Nothing was written. Do it with: gapless ack import {file}{desk.place}")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 text") from error
 
 
 def _summary(file: Path, changes: Changes) -> str:

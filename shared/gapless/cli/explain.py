@@ -15,8 +15,9 @@ from rich.tree import Tree
 from gapless.cli.chosen import open_gapless, print_json, scope_of, words
 from gapless.cli.present import fix, reason
 from gapless.declare.pipeline import Pipeline
+from gapless.declare.processor import Processor
 from gapless.judge.verdicts import civil_today
-from gapless.model import IS_A_GAP, Gap, Policy, Target, Verdict, from_micros
+from gapless.model import IS_A_GAP, Acknowledged, Gap, Policy, Seen, Target, Verdict, from_micros
 from gapless.questions.explain import Evidence, explain
 
 
@@ -61,40 +62,47 @@ def _upstream(pipeline: Pipeline, name: str) -> frozenset[str]:
 
 
 def _facts(pipeline: Pipeline, evidence: Evidence) -> list[str]:
-    seen, facts = evidence.seen, []
     processor = pipeline.processors[evidence.target.processor]
-    if not processor.expect:
-        facts.append(f"{seen.rows:,} rows; it is a source and nothing is expected of it")
-    elif seen.expected:
-        share = f"{seen.covered:,} of {seen.expected:,} expected keys ({seen.coverage_pct:.1f} %)"
-        facts.append(f"{share}, {seen.rows:,} rows")
-    else:
-        facts.append(f"nothing is expected, {seen.rows:,} rows are there")
-    for count, what in (
-        (seen.extra, "keys that nobody expects"),
-        (seen.suspect, f"rows where {processor.suspect}"),
-        (seen.altered, "rows that are not as they were published"),
-        (seen.duplicates, "rows that repeat a key"),
-    ):
-        if count:
-            facts.append(f"{count:,} {what}")
+    seen = evidence.seen
+    facts = [_amount(processor, seen)]
+    facts += _faults(processor, seen)
     if seen.changed_at:
         facts.append(f"last written {from_micros(seen.changed_at):%Y-%m-%d %H:%M:%S} UTC")
-    if processor.run == "sql" and seen.rows and processor.restate != "never":
+    knows_its_inputs = processor.run == "sql" and processor.restate != "never"
+    if knows_its_inputs and seen.rows:
         same = seen.inputs == evidence.inputs
         facts.append("built from what is there now" if same else "built from something else than is there now")
-    for word in evidence.acknowledged:
-        facts.append(
-            f"acknowledged by {word.owner}{f' on {word.since:%Y-%m-%d}' if word.since else ''}, "
-            f"{f'until {word.expires}' if word.expires else 'without expiry'}: {' '.join(word.reason.split())}"
-        )
+    facts += [_acknowledgement(word) for word in evidence.acknowledged]
     history = evidence.history
     if history and history.attempts:
-        facts.append(
-            f"{history.attempts} attempts since it last landed"
-            + (f": {history.last_error}" if history.last_error else "")
-        )
+        error = f": {history.last_error}" if history.last_error else ""
+        facts.append(f"{history.attempts} attempts since it last landed{error}")
     return facts
+
+
+def _amount(processor: Processor, seen: Seen) -> str:
+    if not processor.expect:
+        return f"{seen.rows:,} rows; it is a source and nothing is expected of it"
+    if not seen.expected:
+        return f"nothing is expected, {seen.rows:,} rows are there"
+    share = f"{seen.covered:,} of {seen.expected:,} expected keys ({seen.coverage_pct:.1f} %)"
+    return f"{share}, {seen.rows:,} rows"
+
+
+def _faults(processor: Processor, seen: Seen) -> list[str]:
+    counts = {
+        "keys that nobody expects": seen.extra,
+        f"rows where {processor.suspect}": seen.suspect,
+        "rows that are not as they were published": seen.altered,
+        "rows that repeat a key": seen.duplicates,
+    }
+    return [f"{count:,} {what}" for what, count in counts.items() if count]
+
+
+def _acknowledgement(word: Acknowledged) -> str:
+    since = f" on {word.since:%Y-%m-%d}" if word.since else ""
+    until = f"until {word.expires}" if word.expires else "without expiry"
+    return f"acknowledged by {word.owner}{since}, {until}: {' '.join(word.reason.split())}"
 
 
 def _label(evidence: Evidence) -> Text:

@@ -160,26 +160,42 @@ class _Told:
     def _sheet(self, before: Case, report: ApplyReport | None, after: Case | None) -> Sheet:
         """The targets of the dates, with what was seen of them before and after; of many dates, what is not fine."""
         many = len(before.dates) > 1
-        columns = (*(("date",) if many else ()), "processor", *(("before", "after") if after else ("verdict",)))
-        columns += ("expected keys", "suspect rows", "" if after else "why")
-        rows, left_out = [], 0
+        columns = ["date"] if many else []
+        columns += ["processor", "before", "after"] if after else ["processor", "verdict"]
+        columns += ["expected keys", "suspect rows", "" if after else "why"]
+        rows: list[tuple[Any, ...]] = []
+        left_out = 0
         for target in before.targets(self.pipeline):
-            verdict, seen = before.look.judgement.verdict(target), before.seen(target)
-            rebuilt = bool(report and target in report.landed)
-            if verdict in _QUIET and (many or self.pipeline.processors[target.processor].run == "none") and not rebuilt:
+            rebuilt = report is not None and target in report.landed
+            if not rebuilt and self._is_quiet(before, target, many):
                 left_out += 1
                 continue
-            row: tuple[Any, ...] = (target.day,) if many else ()
-            if after:
-                now = after.seen(target)
-                row += (target.processor, str(verdict), str(after.look.judgement.verdict(target)))
-                row += (_change(_keys(seen), _keys(now)), _change(f"{seen.suspect:,}", f"{now.suspect:,}"))
-                row += ("rebuilt" if rebuilt else "",)
-            else:
-                row += (target.processor, str(verdict), _keys(seen), f"{seen.suspect:,}", self._why(before, target))
-            rows.append(row)
+            day = (target.day,) if many else ()
+            cells = self._compared(before, after, target, rebuilt) if after else self._found(before, target)
+            rows.append((*day, *cells))
         notes = (f"and {_targets(left_out)} in order",) if many and left_out else ()
-        return Sheet("targets", _listed(before.dates), columns, rows, notes)
+        return Sheet("targets", _listed(before.dates), tuple(columns), rows, notes)
+
+    def _is_quiet(self, case: Case, target: Target, many: bool) -> bool:
+        """In order, and not worth a row: a source, or one of many dates."""
+        is_source = self.pipeline.processors[target.processor].run == "none"
+        return case.look.judgement.verdict(target) in _QUIET and (many or is_source)
+
+    def _found(self, case: Case, target: Target) -> tuple[str, ...]:
+        seen = case.seen(target)
+        verdict = str(case.look.judgement.verdict(target))
+        return target.processor, verdict, _keys(seen), f"{seen.suspect:,}", self._why(case, target)
+
+    def _compared(self, before: Case, after: Case, target: Target, rebuilt: bool) -> tuple[str, ...]:
+        then, now = before.seen(target), after.seen(target)
+        return (
+            target.processor,
+            str(before.look.judgement.verdict(target)),
+            str(after.look.judgement.verdict(target)),
+            _change(_keys(then), _keys(now)),
+            _change(f"{then.suspect:,}", f"{now.suspect:,}"),
+            "rebuilt" if rebuilt else "",
+        )
 
     def _why(self, case: Case, target: Target) -> str:
         listed = (*case.look.judgement.gaps, *case.look.judgement.phantoms)
@@ -233,24 +249,29 @@ class _Told:
 
     def _json(self, before: Case, report: ApplyReport | None, after: Case | None) -> dict[str, Any]:
         last = after or before
+        failed = bool(report and report.failed)
+        landed = report.landed if report else set()
+        targets = []
+        for target in before.targets(self.pipeline):
+            targets.append(
+                {
+                    "processor": target.processor,
+                    "date": target.day,
+                    "before": _facts(before, target),
+                    "after": _facts(after, target) if after else None,
+                    "rebuilt": target in landed,
+                }
+            )
+        elsewhere = []
+        for gap, why in last.elsewhere:
+            elsewhere.append({"processor": gap.target.processor, "date": gap.target.day, "why": why})
         facts: dict[str, Any] = {
             "dates": list(before.dates),
-            "complete": last.complete and not (report and report.failed),
-            "targets": [
-                {
-                    "processor": t.processor,
-                    "date": t.day,
-                    "before": _facts(before, t),
-                    "after": _facts(after, t) if after else None,
-                    "rebuilt": bool(report and t in report.landed),
-                }
-                for t in before.targets(self.pipeline)
-            ],
+            "complete": last.complete and not failed,
+            "targets": targets,
             "plan": plan_as_json(before.look.plan),
             "gaps": [gap_as_json(self.pipeline, gap, last.look.at, self.place) for gap in last.look.judgement.gaps],
-            "elsewhere": [
-                {"processor": gap.target.processor, "date": gap.target.day, "why": why} for gap, why in last.elsewhere
-            ],
+            "elsewhere": elsewhere,
             "ways_on": list(dict.fromkeys(self._commands(last))),
         }
         if report:
@@ -261,10 +282,16 @@ class _Told:
 def _facts(case: Case, target: Target) -> dict[str, Any]:
     seen = case.seen(target)
     return {
-        "verdict": str(case.look.judgement.verdict(target)), "expected": seen.expected, "covered": seen.covered,
-        "coverage_pct": round(seen.coverage_pct, 2), "rows": seen.rows, "suspect": seen.suspect,
-        "altered": seen.altered, "extra": seen.extra, "duplicates": seen.duplicates,
-    }  # fmt: skip
+        "verdict": str(case.look.judgement.verdict(target)),
+        "expected": seen.expected,
+        "covered": seen.covered,
+        "coverage_pct": round(seen.coverage_pct, 2),
+        "rows": seen.rows,
+        "suspect": seen.suspect,
+        "altered": seen.altered,
+        "extra": seen.extra,
+        "duplicates": seen.duplicates,
+    }
 
 
 def _change(before: str, after: str) -> str:

@@ -51,21 +51,21 @@ _STATUS_MARKS = {"complete": "green", "in progress": "blue", "off day": "bright_
 def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> Sheet:
     phases = sorted({phase for day in found for phase in day.layers})
     with_units = pipeline.calendar is not None
-    return Sheet(
-        "recent",
-        "Recent days",
-        ("date", *(("games", "played") if with_units else ()), *(f"P{n} %" for n in phases), "status"),
-        [
-            (
-                day.day,
-                *((day.scheduled, day.final) if with_units else ()),
-                *(day.layers[phase].pct for phase in phases),
-                day.status,
-            )
-            for day in found
-        ],
-        marks=tuple(_STATUS_MARKS.get(day.status, "red") for day in found),
-    )
+    columns = ["date"]
+    if with_units:
+        columns += ["games", "played"]
+    columns += [f"P{phase} %" for phase in phases]
+    columns.append("status")
+    rows: list[tuple[Any, ...]] = []
+    for day in found:
+        row: list[Any] = [day.day]
+        if with_units:
+            row += [day.scheduled, day.final]
+        row += [day.layers[phase].pct for phase in phases]
+        row.append(day.status)
+        rows.append(tuple(row))
+    marks = tuple(_STATUS_MARKS.get(day.status, "red") for day in found)
+    return Sheet("recent", "Recent days", tuple(columns), rows, marks=marks)
 
 
 _ACROSS = 10  # so many dates fit beside each other
@@ -73,18 +73,34 @@ _ACROSS = 10  # so many dates fit beside each other
 
 def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sheet:
     """Keys per table and date; only tables and dates that hold or lack anything."""
-    days = [day for day in found if any(_keys(day, name) for name in day.targets)]
-    names = list(dict.fromkeys(name for day in days for name in day.targets if _keys(day, name)))
-    used = {verdict for day in days for verdict, _ in day.targets.values() if verdict in _SIGNED}
-    legend = ", ".join(f"{verdict.meaning.sign} {verdict}" for verdict in Verdict if verdict in used)
-    note = "a number alone: every expected key is there; a/b: so many of so many" + (f"; {legend}" if legend else "")
-    if len(days) <= _ACROSS:
-        columns = ("table", *(f"{day.day:%m-%d}" for day in days))
-        rows = [(named(name), *(_keys(day, name) for day in days)) for name in names]
+    held = [(day, _held(day)) for day in found]
+    shown = [(day, keys) for day, keys in held if keys]
+    names = list(dict.fromkeys(name for _, keys in shown for name in keys))
+    rows: list[tuple[Any, ...]] = []
+    if len(shown) <= _ACROSS:
+        columns = ("table", *(f"{day.day:%m-%d}" for day, _ in shown))
+        for name in names:
+            rows.append((named(name), *(keys.get(name) for _, keys in shown)))
     else:
         columns = ("date", *map(named, names))
-        rows = [(day.day.isoformat(), *(_keys(day, name) for name in names)) for day in days]
-    return Sheet("tables", "Keys per table", columns, rows, (note,) if rows else ())
+        for day, keys in shown:
+            rows.append((day.day.isoformat(), *(keys.get(name) for name in names)))
+    notes = (_note([day for day, _ in shown]),) if rows else ()
+    return Sheet("tables", "Keys per table", columns, rows, notes)
+
+
+def _held(day: RecentDay) -> dict[str, str]:
+    """Keys by table, of the tables that hold or lack anything on a date."""
+    told = {name: _keys(day, name) for name in day.targets}
+    return {name: keys for name, keys in told.items() if keys}
+
+
+def _note(days: Sequence[RecentDay]) -> str:
+    """How the numbers are read, with the signs that are used."""
+    used = {verdict for day in days for verdict, _ in day.targets.values()} & _SIGNED
+    legend = ", ".join(f"{verdict.meaning.sign} {verdict}" for verdict in Verdict if verdict in used)
+    note = "a number alone: every expected key is there; a/b: so many of so many"
+    return f"{note}; {legend}" if legend else note
 
 
 # A number alone is a complete target; off days have no sign of their own.
@@ -93,7 +109,10 @@ _SIGNED = frozenset(Verdict) - {Verdict.COMPLETE, Verdict.OFF_DAY}
 
 def _keys(day: RecentDay, name: str) -> str | None:
     verdict, seen = day.targets.get(name, (None, None))
-    if verdict is None or seen is None or not (seen.expected or seen.rows or verdict in IS_A_GAP):
+    if verdict is None or seen is None:
+        return None
+    is_worth_telling = seen.expected or seen.rows or verdict in IS_A_GAP
+    if not is_worth_telling:
         return None
     number = f"{seen.covered:,}" if seen.covered == seen.expected else f"{seen.covered:,}/{seen.expected:,}"
     return f"{number} {verdict.meaning.sign}" if verdict in _SIGNED else number

@@ -70,39 +70,62 @@ _ALWAYS = (Finding.AGREES, Finding.FAULT, Finding.LOSS)
 
 
 def _findings_sheet(found: Comparison, named: Callable[[str], str]) -> Sheet:
-    rows = [
-        (str(finding), found.findings[Teller.TRACKER][finding], found.findings[Teller.OWN][finding], meaning)
-        for finding, meaning in _MEANING.items()
-        if finding in _ALWAYS or any(counts[finding] for counts in found.findings.values())
-    ]
-    per = found.processors.values()
+    rows = []
+    for finding, meaning in _MEANING.items():
+        occurs = any(counts[finding] for counts in found.findings.values())
+        if occurs or finding in _ALWAYS:
+            tracker, own = found.findings[Teller.TRACKER][finding], found.findings[Teller.OWN][finding]
+            rows.append((str(finding), tracker, own, meaning))
+    columns = ("finding", "tracker", "gapless", "meaning")
     notes = [f"confirmed losses in all, with those that no history mentions: {len(found.losses):,}"]
-    never, false = sum(each.never_ended for each in per), sum(each.false_failures for each in per)
+    notes += _about_runs(found)
+    notes += _about_gaps(found, named)
+    notes += _about_what_cannot_be_compared(found)
+    return Sheet("findings", "Run history against tables", columns, rows, tuple(notes))
+
+
+def _about_runs(found: Comparison) -> list[str]:
+    """Runs that say less than they seem to."""
+    per = found.processors.values()
+    never = sum(each.never_ended for each in per)
     running = sum(each.running for each in per)
+    false = sum(each.false_failures for each in per)
+    notes = []
     if never:
         notes.append(f"phantom runs: {never:,} began, and nothing says that they ended; they count as nothing")
     if running:
         notes.append(f"{running:,} runs began in the last 6 hours and may be at work")
     if false:
         notes.append(f"{false:,} runs were called failed after they had succeeded; they count as successes")
+    return notes
+
+
+def _about_gaps(found: Comparison, named: Callable[[str], str]) -> list[str]:
+    """Gaps that are no confirmed loss."""
+    notes = []
     for what, counts in (
         ("their rows are there, and are made anew once what they read is (see gapless scan)", found.spoilt),
         ("wait for a gap upstream; what they lack is not known before that is closed", found.waiting),
     ):
         if counts:
-            told = ", ".join(f"{named(name)} {n:,}" for name, n in counts.items())
-            notes.append(f"{sum(counts.values()):,} gaps more are no confirmed loss: {what}: {told}")
+            told = ", ".join(f"{named(name)} {count:,}" for name, count in counts.items())
+            total = sum(counts.values())
+            notes.append(f"{total:,} gaps more are no confirmed loss: {what}: {told}")
+    return notes
+
+
+def _about_what_cannot_be_compared(found: Comparison) -> list[str]:
+    notes = []
     if found.abandoned:
         notes.append(f"{len(found.abandoned):,} claims of Gapless itself ended without an outcome: their runs died")
     if found.unknown:
-        told = ", ".join(f"{name} {n:,}" for name, n in sorted(found.unknown.items())[:_LISTED])
-        more = f" and {len(found.unknown) - _LISTED:,} more names" if len(found.unknown) > _LISTED else ""
+        told = ", ".join(f"{name} {count:,}" for name, count in sorted(found.unknown.items())[:_LISTED])
+        others = len(found.unknown) - _LISTED
+        more = f" and {others:,} more names" if others > 0 else ""
         notes.append(f"runs of processors that this pipeline does not declare: {told}{more}")
     if found.undated:
         notes.append(f"{found.undated:,} runs name no date and cannot be compared")
-    return Sheet(
-        "findings", "Run history against tables", ("finding", "tracker", "gapless", "meaning"), rows, tuple(notes)
-    )
+    return notes
 
 
 def _losses_sheet(
