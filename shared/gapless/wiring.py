@@ -98,7 +98,7 @@ class Gapless:
             self.warehouse.create_dataset(dataset)
         for processor in self.pipeline.processors.values():
             self.warehouse.execute(create_table(processor), purpose="create")
-        return ledger.create(self.warehouse, self.pipeline.ledger, self.pipeline.views)
+        return ledger.create(self.warehouse, self.pipeline.ledger, self.pipeline.views, self.pipeline.view_columns)
 
 
 def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gapless:
@@ -114,4 +114,4 @@ def connect(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Gaple
     from gapless.gcp.pubsub import PubSubBus
 
     bus: Bus = PubSubBus(settings.project) if settings.publishes else InProcessBus()
-    return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock, OutsideRuns(bus))
+    return Gapless(pipeline, BigQueryWarehouse(settings), bus, settings, clock, OutsideRuns(bus, pipeline.messages))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gapless.declare.words import Contract
 from gapless.errors import TransientFailure
 from gapless.messages import read_completion
 from gapless.model import Policy, Status, Target, Verdict
@@ -59,8 +60,8 @@ def test_a_range_goes_through_every_phase_and_each_is_announced_once(chain: Shop
         assert (message["event_type"], message["execution_id"]) == ("backfill_complete", report.run_id)
         assert message["phase"].startswith(f"phase_{phase}")
         days = [(FIRST + timedelta(days=i)).isoformat() for i in range(8)]
-        assert (message["start_date"], message["end_date"], message["game_dates"]) == (days[0], days[-1], days)
-        assert len(read_completion(message).days) == 8
+        assert (message["start_date"], message["end_date"], message["dates"]) == (days[0], days[-1], days)
+        assert len(read_completion(Contract(), message).days) == 8
     runs = chain.rows(f"SELECT DISTINCT backfill_run_id FROM {chain.ledger_table('backfill_date_outcomes')}")
     assert runs == [(report.run_id,)]
 
@@ -72,7 +73,7 @@ def test_what_is_complete_is_not_run_again_and_not_announced_again(chain: Shop) 
     chain.delete(STANDING)
     report = run(chain)
     assert [outcome.target for outcome in report.outcomes] == [STANDING]
-    assert [(topic, message["game_dates"]) for topic, message in chain.bus.sent] == [("shop-4", [DAY.isoformat()])]
+    assert [(topic, message["dates"]) for topic, message in chain.bus.sent] == [("shop-4", [DAY.isoformat()])]
     again = run(chain)
     assert (again.phases, again.outcomes) == ([], [])
 
@@ -91,7 +92,7 @@ def test_a_phase_that_is_not_complete_stops_its_dates_and_not_the_others(chain: 
     assert [gap.target for gap in report.phases[0].open] == [REVENUE]
     assert shop.count(REVENUE) == shop.count(FORECAST) == shop.count(STANDING) == 0
     for topic, message in shop.bus.sent:
-        assert DAY.isoformat() not in message["game_dates"], topic
+        assert DAY.isoformat() not in message["dates"], topic
 
 
 def test_stop_on_failure_ends_after_the_phase(chain: Shop, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def view(shop: Shop, name: str, columns: str, where: str = "TRUE") -> list[tuple
 
 
 def test_processing_metadata_has_coverage_and_status_per_date(told: Shop) -> None:
-    columns = "analysis_date, processor_name, expected_players, actual_players, coverage_pct, status"
+    columns = "analysis_date, processor_name, expected_count, actual_count, coverage_pct, status"
     rows = view(told, "shop_gapless.processing_metadata", columns)
     good = (3, 3, 100.0, "COMPLETE")
     assert [row[2:] for row in rows if row[0] != BAD] == [good] * 3
@@ -45,7 +45,7 @@ def test_processing_metadata_has_coverage_and_status_per_date(told: Shop) -> Non
 def test_precompute_failures_lists_a_failure_until_it_is_repaired(told: Shop) -> None:
     columns = (
         "processor_name, analysis_date, entity_id, entity_type, failure_category, failure_reason, can_retry, "
-        "failure_type, is_correctable, expected_game_count, actual_game_count, resolution_status"
+        "failure_type, is_correctable, expected_count, actual_count, resolution_status"
     )
     ((name, day, entity, kind, category, why, retry, _, correctable, expected, actual, state),) = view(
         told, "shop_gapless.precompute_failures", columns
@@ -131,7 +131,7 @@ def test_a_partial_date_whose_old_rows_stay_is_incomplete_coverage(told: Shop, t
     sql = spoiled("NOT (day = '2024-02-03' AND branch = 'A')")
     told.variant(tmp_path / "again", sql={"revenue": sql}).apply(FIRST, LAST, "revenue")
     rows = view(
-        told, "shop_gapless.precompute_failures", "created_at, failure_category, resolution_status, actual_game_count"
+        told, "shop_gapless.precompute_failures", "created_at, failure_category, resolution_status, actual_count"
     )
     assert rows[-1][1:] == ("INCOMPLETE_COVERAGE", "open", 3)
 

@@ -432,7 +432,7 @@ def test_events_and_runs_that_both_ask_run_nothing_twice(call: Call, row: Shop, 
     before = newest(row)
     listeners = {"shop-3": PHASES[:2], "shop-4": PHASES[1:], "shop-5": PHASES[2:], RUN_TOPIC: ("run_processor",)}
     row.bus.sent.clear()
-    waiting: list[tuple[str, Mapping[str, Any]]] = [("phase2_to_phase3", {"game_date": NEW.isoformat()})] * 2
+    waiting: list[tuple[str, Mapping[str, Any]]] = [("phase2_to_phase3", {"date": NEW.isoformat()})] * 2
     while waiting:
         name, message = waiting.pop(chance.randrange(len(waiting)))
         assert call(name, row.gapless, push(message)).status == 200

@@ -75,7 +75,7 @@ def test_a_statement_that_takes_longer_than_a_call_is_finished_by_a_later_one(
     assert (last.status, last.body["outcomes"], last.body["complete"]) == (200, {"complete": 1}, True)
     assert len(warehouse.begun) == 1
     assert chain.scan().judgement.complete
-    assert [message["game_dates"] for topic, message in shop.bus.sent if topic == "shop-4"][-1:] == [[DAY.isoformat()]]
+    assert [message["dates"] for topic, message in shop.bus.sent if topic == "shop-4"][-1:] == [[DAY.isoformat()]]
 
 
 def test_a_running_statement_is_not_begun_twice_when_its_lease_is_over(call: Call, slow: tuple[Shop, Slow]) -> None:

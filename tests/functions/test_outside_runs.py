@@ -60,7 +60,7 @@ def outside(chain: Shop, folder: Path, **how: Any) -> Shop:
     """The shop with its standing made by another service."""
     chain.built(FIRST, LAST)
     shop = chain.variant(folder, change={"standing": how})
-    shop.gapless.dispatcher = OutsideRuns(shop.bus, tries=2)
+    shop.gapless.dispatcher = OutsideRuns(shop.bus, shop.pipeline.messages, tries=2)
     chain.delete(Target("standing", DAY))
     return shop
 
@@ -85,7 +85,7 @@ def test_what_another_service_was_asked_for_is_in_flight_until_its_data_lands(
     told = asked(call, shop)
     assert told["started"] == {f"standing {DAY}": "HTTP 202"}
     assert (told["complete"], told["outcomes"]) == (False, {})
-    assert [message["game_dates"] for message in service.asked] == [[DAY.isoformat()]]
+    assert [message["dates"] for message in service.asked] == [[DAY.isoformat()]]
     assert shop.scan().judgement.verdict(Target("standing", DAY)) is Verdict.IN_FLIGHT
     again = asked(call, shop)
     assert again["started"] == {}
@@ -127,7 +127,7 @@ def test_a_processor_behind_a_topic_is_started_by_a_message_id(call: Call, chain
     told = asked(call, shop)
     assert told["started"] == {f"standing {DAY}": "message 1"}
     ((topic, message),) = shop.bus.sent
-    assert (topic, message["game_dates"]) == ("standing-trigger", [DAY.isoformat()])
+    assert (topic, message["dates"]) == ("standing-trigger", [DAY.isoformat()])
 
 
 def test_partial_data_of_another_service_is_still_a_gap(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gapless.declare.catalogue import load_catalogue
+from gapless.declare.words import Contract
 from gapless.errors import CannotObserve, TransientFailure
 from gapless.messages import DEAD_LETTER_TOPIC, RUN_TOPIC, read_completion, read_run_request
 from gapless.model import Policy, Target
@@ -177,7 +178,7 @@ def test_only_what_passes_asks_for_another_delivery(call: Call, chain: Shop, err
 
     watched.before = fail
     for name, message in (
-        ("phase2_to_phase3", {"game_date": DAY.isoformat()}),
+        ("phase2_to_phase3", {"date": DAY.isoformat()}),
         ("run_processor", {"processor": "standing", "dates": [DAY.isoformat()]}),
     ):
         reply = call(name, watching.gapless, push(message))
@@ -234,7 +235,7 @@ def test_a_run_that_comes_twice_runs_once(call: Call, chain: Shop) -> None:
     assert first.body["complete"]
     assert again.body["complete"]
     (told,) = messages(chain.gapless, "shop-4")
-    assert read_completion(told).days == (DAY,)
+    assert read_completion(Contract(), told).days == (DAY,)
 
 
 def test_a_run_that_does_not_land_is_acknowledged_with_its_error_and_announces_nothing(

@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Keys, Processor
+from gapless.declare.words import Contract, Over, Words
 from gapless.engine import Engine
 from gapless.errors import BadPipeline, CannotObserve, ClaimLost, TransientFailure
 from gapless.execute.executor import Executor
@@ -50,6 +51,9 @@ from gapless.warehouse.ports import Answer, Param
 COLUMNS = {"day": "DATE required", "key": "STRING required", "value": "INT64 required"}
 
 
+OVER = Over.model_validate({"hours_after_last_start": 5, "without_start": "06:00", "open_days": 4})
+
+
 def declare(processors: Mapping[str, Mapping[str, Any]], **fields: Any) -> Pipeline:
     """A pipeline without SQL files; processors come upstream first, and what a field leaves out is the simplest."""
     declared = {}
@@ -67,6 +71,11 @@ def declare(processors: Mapping[str, Mapping[str, Any]], **fields: Any) -> Pipel
         "topics": {},
         "ledger": "twin_gapless",
         "views": {},
+        "view_columns": {},
+        "words": Words(),
+        "over": OVER,
+        "period_days": 150,
+        "messages": Contract(),
     }
     return Pipeline(**(defaults | fields), processors=declared)
 

@@ -352,8 +352,8 @@ def test_what_failed_is_not_announced() -> None:
     spoil(twin, Target("revenue", DAY), one_short)
     twin.engine().apply(twin.engine().scan(Scope(FIRST, LAST, frozenset({"revenue"}))))
     ((_, message),) = twin.world.messages
-    assert DAY.isoformat() not in message["game_dates"]
-    assert len(message["game_dates"]) == 5
+    assert DAY.isoformat() not in message["dates"]
+    assert len(message["dates"]) == 5
 
 
 def test_a_topic_that_does_not_take_the_message_is_noted_and_costs_no_data() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, build_pipeline, load_pipeline
 from gapless.declare.processor import Upstream
+from gapless.declare.words import Over, Words
 from gapless.errors import BadPipeline
 from gapless.model import Target
 from gapless.warehouse.expectation import expected_keys
@@ -49,6 +50,7 @@ def field(path: str, value: Any) -> Callable[[Raw], None]:
 
 
 REVENUE = "processors.revenue"
+OVER = {"hours_after_last_start": 2.5, "without_start": "07:30", "open_days": 3}
 MISTAKES: list[tuple[str, Any, str, str]] = [
     # what is set to what, and which processor and which words the message has
     (f"{REVENUE}.tabel", "x.y", "revenue", "tabel: unknown field"),
@@ -95,6 +97,9 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     (f"{REVENUE}.columns.row_hash", "INT64", "revenue", "columns: 'row_hash' is filled by the engine"),
     (f"{REVENUE}.columns.processed_at", "TIMESTAMP", "revenue", "columns: 'processed_at' is filled by the engine"),
     (f"{REVENUE}.upstream", None, "revenue", "upstream: a processor that runs reads something"),
+    (f"{REVENUE}.due", "when_over", "revenue", "due: the pipeline declares no calendar"),
+    (f"{REVENUE}.due", "after_games", "revenue", "due: 'after_games' is called 'when_over' now"),
+    (f"{REVENUE}.due", "sometimes", "revenue", "due"),
     ("processors.gate_pct", {"phase": 1}, "gate_pct", "a name has"),
 ]
 
@@ -124,6 +129,34 @@ def test_every_mistake_names_the_processor_and_the_field(path: str, value: Any, 
         ("files", ["shop.files"], "files: Input should be a valid string"),
         ("colour", "blue", "colour: unknown field"),
         ("processors", None, "processors"),
+        ("unit", {"name": "Order"}, "unit.name: 'Order' is not a word"),
+        ("unit", {"name": 7}, "unit.name: '7' is not a word"),
+        ("unit", {"plural": "dates"}, "unit.plural: 'dates' has a meaning of its own in reports"),
+        ("unit", {"done": "units"}, "unit, period: 'units' is the word for two things"),
+        ("unit", {"name": "period"}, "unit, period: 'period' is the word for two things"),
+        ("unit", {"many": "orders"}, "unit.many: unknown field"),
+        ("unit", {"over": {}}, "unit.over.hours_after_last_start"),
+        ("unit", {"over": OVER | {"hours_after_last_start": 0}}, "unit.over.hours_after_last_start"),
+        ("unit", {"over": OVER | {"without_start": 360}}, "unit.over.without_start: '360' is not a time of day"),
+        ("unit", {"over": OVER | {"without_start": "24:00"}}, "unit.over.without_start: '24:00' is not a time"),
+        ("unit", {"over": OVER | {"open_days": -1}}, "unit.over.open_days"),
+        ("period", {"name": ""}, "period.name: '' is not a word"),
+        ("period", {"lasts_days": 0}, "period.lasts_days"),
+        ("messages", {"date": "status"}, "messages.date: 'status' is a field of every message already"),
+        ("messages", {"dates": "date"}, "messages: 'date' is there twice"),
+        ("messages", {"other_dates": ["Day"]}, "messages.other_dates.0: 'Day' is not a word"),
+        ("messages", {"other_dates": ["dates"]}, "messages: 'dates' is there twice"),
+        ("messages", {"phases": {10: "last"}}, "messages.phases: there is no phase 10"),
+        ("messages", {"phases": {2: " "}}, "messages.phases: phase 2 has an empty name"),
+        ("view_columns", {"runs": {}}, "view_columns.runs"),
+        ("view_columns", {"processing_metadata": {"expected": "n"}}, "view_columns.processing_metadata.expected: unk"),
+        ("view_columns", {"processing_metadata": {"actual_count": "n n"}}, "actual_count: 'n n' is not a word"),
+        (
+            "view_columns",
+            {"processing_metadata": {"actual_count": "expected_count"}},
+            "'expected_count' is there twice",
+        ),
+        ("view_columns", {"precompute_failures": {"actual_count": "can_retry"}}, "'can_retry' is another column of it"),
         ("processors.Big-Name", {"phase": 1}, "processor 'Big-Name': a name has lower-case letters"),
     ],
 )
@@ -298,6 +331,42 @@ def test_a_column_is_read_with_what_an_audit_asks_of_it() -> None:
     assert columns["rate"] == ("rate", "NUMERIC(5,2)", True, -1.5, 100.0, False)
     assert columns["at"].stamp
     assert "at" not in {c.name for c in build(raw).processors["revenue"].content}
+
+
+def test_words_are_neutral_where_none_are_declared() -> None:
+    shop = build(raw_shop())
+    assert shop.words == Words("unit", "units", "over", "period", "periods", loads=False)
+    assert (shop.over, shop.period_days, shop.view_columns) == (None, 1, {})
+    assert (shop.messages.single, shop.messages.dates, shop.messages.phase(2)) == (("date",), "dates", "phase_2")
+
+
+def test_declared_words_are_those_of_the_pipeline() -> None:
+    raw = raw_shop() | {
+        "unit": {"name": "parcel", "plural": "parcels", "done": "delivered", "over": OVER},
+        "period": {"name": "year", "plural": "years", "lasts_days": 365},
+        "messages": {"date": "parcel_date", "other_dates": ["date"], "phases": {2: "marts"}},
+        "view_columns": {"processing_metadata": {"expected_count": "parcels_expected"}},
+    }
+    shop = build(raw)
+    assert shop.words == Words("parcel", "parcels", "delivered", "year", "years", loads=False)
+    assert (shop.words.count(1), shop.words.count(1200)) == ("1 parcel", "1,200 parcels")
+    assert shop.over == Over(hours_after_last_start=2.5, without_start="07:30", open_days=3)
+    assert (shop.over.without_start, shop.period_days) == (time(7, 30), 365)
+    assert shop.messages.single == ("parcel_date", "date")
+    assert [shop.messages.phase(number) for number in (1, 2)] == ["phase_1", "marts"]
+    counted = shop.view_columns["processing_metadata"]
+    assert (counted.expected_count, counted.actual_count) == ("parcels_expected", "actual_count")
+
+
+def test_who_waits_for_units_to_be_over_has_to_say_when_they_are(tmp_path: Path) -> None:
+    folder = sql_folder(tmp_path, days="SELECT 1")
+    raw = raw_shop() | {"calendar": "days"}
+    raw["processors"]["revenue"]["due"] = "when_over"
+    with pytest.raises(
+        BadPipeline, match=r"processor 'revenue': due: the pipeline does not declare when .* \(unit: over\)"
+    ):
+        build(raw, folder)
+    assert build(raw | {"unit": {"over": OVER}}, folder).processors["revenue"].due == "when_over"
 
 
 def test_the_second_pipeline_knows_no_games() -> None:

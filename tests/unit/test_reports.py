@@ -213,7 +213,7 @@ def test_what_a_person_gave_up_is_no_gap_and_still_not_there() -> None:
 
 
 def test_recent_days_are_complete_in_progress_off_or_have_so_many_gaps() -> None:
-    processors = {**PROCESSORS, "games": {**PROCESSORS["games"], "due": "after_games"}}
+    processors = {**PROCESSORS, "games": {**PROCESSORS["games"], "due": "when_over"}}
     pipeline = declare(processors, calendar="calendar")
     columns = filled(day(17), day(19))
     columns["summary"][day(19)] = nothing()

@@ -6,6 +6,7 @@ import base64
 import json
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.declare.pipeline import load_pipeline
+from gapless.declare.words import Contract
 from gapless.errors import BadInput
 from gapless.messages import (
     MOST_DAYS,
     RunRequest,
     completion,
     payload,
+    range_completion,
     read_completion,
     read_run_request,
 )
@@ -37,6 +40,7 @@ from gapless.messages.triggers import (
 
 DAY = date(2024, 1, 15)
 PGS = load_pipeline().processor("PGS")
+CONTRACT = load_pipeline().messages
 JSON = {"content-type": "application/json"}
 
 
@@ -133,7 +137,7 @@ def test_a_message_that_delivering_again_cannot_help_is_poison(data: Any) -> Non
 def test_a_message_whose_content_breaks_the_contract_is_poison_with_its_number() -> None:
     push = read_push({"message": {"data": encoded({"game_date": "yesterday"}), "messageId": "9"}})
     with pytest.raises(Poison, match="'yesterday' is not a date that exists") as poison:
-        understood(push, read_completion)
+        understood(push, partial(read_completion, CONTRACT))
     assert poison.value.message_id == "9"
 
 
@@ -170,7 +174,7 @@ MORE_FIELDS = FIELDS | st.sampled_from(["game_dates", "status", "dates", "proces
 
 @given(st.dictionaries(MORE_FIELDS, JSON_VALUES, max_size=6))
 def test_no_message_is_answered_with_another_error(message: dict[str, Any]) -> None:
-    for read in (read_completion, read_run_request):
+    for read in (partial(read_completion, CONTRACT), read_run_request):
         with suppress(BadInput):
             assert read(message).days
 
@@ -207,16 +211,47 @@ RECORDED: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
 
 @pytest.mark.parametrize(("message", "days", "status"), RECORDED)
 def test_the_existing_producers_are_understood(message: dict[str, Any], days: tuple[str, ...], status: str) -> None:
-    read = read_completion(message)
+    read = read_completion(CONTRACT, message)
     assert tuple(day.isoformat() for day in read.days) == days
     assert read.status == status
 
 
 @given(st.sets(st.dates(date(1950, 1, 1), date(2090, 1, 1)), min_size=1, max_size=30))
 def test_our_own_completion_is_read_as_it_was_meant(days: set[date]) -> None:
-    message = json.loads(json.dumps(completion(PGS, sorted(days), 7, "run", datetime(2024, 1, 1, tzinfo=UTC))))
-    read = read_completion(message)
+    told = completion(CONTRACT, PGS, sorted(days), 7, "run", datetime(2024, 1, 1, tzinfo=UTC))
+    read = read_completion(CONTRACT, json.loads(json.dumps(told)))
     assert (read.processor, read.days, read.status) == ("player_game_summary", tuple(sorted(days)), "success")
+
+
+def test_the_declared_names_are_those_of_the_existing_consumers() -> None:
+    days, at = [date(2024, 1, 15), date(2024, 1, 17)], datetime(2024, 1, 18, tzinfo=UTC)
+    told = {
+        "event_type": "backfill_complete", "processor_name": "player_game_summary", "phase": "phase_3_analytics",
+        "execution_id": "run", "correlation_id": "run", "output_dataset": "nba_analytics",
+        "output_table": "player_game_summary", "status": "success", "record_count": 7,
+        "timestamp": "2024-01-18T00:00:00+00:00", "start_date": "2024-01-15", "end_date": "2024-01-17",
+        "game_dates": ["2024-01-15", "2024-01-17"], "trigger_source": "gapless",
+    }  # fmt: skip
+    assert list(completion(CONTRACT, PGS, days, 7, "run", at).items()) == list(told.items())
+    assert completion(CONTRACT, PGS, days[:1], 7, "run", at)["game_date"] == "2024-01-15"
+    assert range_completion(CONTRACT, 3, ["player_game_summary"], days, 7, "run", at)["phase"] == "phase_3_analytics"
+
+
+def test_a_pipeline_that_declares_no_names_sends_and_reads_neutral_ones() -> None:
+    days, at, neutral = [date(2024, 1, 15)], datetime(2024, 1, 18, tzinfo=UTC), Contract()
+    for told in (
+        completion(neutral, PGS, days, 7, "run", at),
+        range_completion(neutral, 3, ["player_game_summary"], days, 7, "run", at),
+    ):
+        assert (told["phase"], told["dates"], told.get("date", "2024-01-15")) == (
+            "phase_3",
+            ["2024-01-15"],
+            "2024-01-15",
+        )
+        assert not {"game_date", "game_dates"} & told.keys()
+        assert read_completion(neutral, told).days == tuple(days)
+    with pytest.raises(BadInput, match="date: there is no date; one of dates, start_date, date is needed"):
+        read_completion(neutral, {"game_date": "2024-01-15", "analysis_date": "2024-01-15"})
 
 
 @given(st.sets(st.dates(), min_size=1, max_size=30), st.booleans())
@@ -237,7 +272,7 @@ def test_a_run_request_is_read_as_it_was_meant(days: set[date], force: bool) -> 
 )
 def test_an_event_that_cannot_be_used_names_its_field(message: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput) as refused:
-        read_completion(message)
+        read_completion(CONTRACT, message)
     assert said in str(refused.value)
 
 

@@ -44,7 +44,7 @@ LOADED = 1_704_500_000_000_000  # when upstream rows were published: 2024-01-06 
 NBA: Mapping[str, Mapping[str, Any]] = {
     "games": {"run": "none"},
     "summary": {
-        "due": "after_games",
+        "due": "when_over",
         "expect": {"keys_of": "games"},
         "suspect": "score = 0",
         "upstream": {"games": {"own_day": True}},
@@ -694,7 +694,7 @@ def observed(draw: st.DrawFn) -> tuple[Pipeline, Observation, Scope, datetime]:
             "run": "sql" if upstream else "none",
             "upstream": upstream,
             "optional": draw(st.booleans()),
-            "due": draw(st.sampled_from(["day", "after_games"])),
+            "due": draw(st.sampled_from(["day", "when_over"])),
             "applies_to": draw(st.sampled_from(["all", "historical", "upcoming"])),
             "bootstrap_days": draw(st.sampled_from([0, 3])),
             "restate": draw(st.sampled_from(["on_upstream_change", "never"])),

@@ -56,7 +56,9 @@ def _announce(gapless: Gapless, raw: Any) -> None:
     processor = gapless.pipeline.processor(raw.processor)
     topic = gapless.pipeline.topic_of(processor)
     if topic:
-        message = completion(processor, raw.dates, raw.rows.num_rows, "load", gapless.clock())
+        message = completion(
+            gapless.pipeline.messages, processor, raw.dates, raw.rows.num_rows, "load", gapless.clock()
+        )
         try:
             gapless.bus.publish(topic, message)
         except GaplessError as error:  # the rows are there, and the next scan finds them

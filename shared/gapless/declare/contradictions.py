@@ -34,6 +34,7 @@ class Case:
     declared: Mapping[str, Processor]
     texts: Mapping[str, str]
     has_calendar: bool
+    says_when_over: bool
 
 
 Found = Iterator[Contradiction]
@@ -51,8 +52,13 @@ def _calendar(case: Case) -> Found:
         return
     if p.bootstrap_days:
         yield Contradiction("bootstrap_days", "the pipeline declares no calendar")
-    if p.due == "after_games":
+    if p.due == "when_over":
         yield Contradiction("due", "the pipeline declares no calendar")
+
+
+def _over(case: Case) -> Found:
+    if case.processor.due == "when_over" and not case.says_when_over:
+        yield Contradiction("due", "the pipeline does not declare when a unit of work is over (unit: over)")
 
 
 def _table(case: Case) -> Found:
@@ -197,6 +203,7 @@ def _forms(p: Processor) -> tuple[Keys, ...]:
 
 RULES: tuple[Callable[[Case], Found], ...] = (
     _calendar,
+    _over,
     _table,
     _date_column,
     _named_columns,

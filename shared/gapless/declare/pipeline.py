@@ -22,6 +22,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from gapless.declare.contradictions import TABLE, Case, contradictions
 from gapless.declare.processor import Processor, Strict
 from gapless.declare.texts import GATE, read_texts
+from gapless.declare.words import IN_VIEWS, Contract, Counted, Over, Period, Unit, Words, words_of
 from gapless.errors import BadPipeline
 
 DEFAULT_FILE = Path(__file__).resolve().parents[1] / "nba" / "pipeline.yaml"
@@ -77,6 +78,11 @@ class Pipeline:
     topics: Mapping[int, str]  # per phase
     ledger: str  # dataset of claims, outcomes and history
     views: Mapping[str, str]  # of the ledger: which one, under which name
+    words: Words  # what people call its units of work and its periods
+    over: Over | None  # when its units of work are over
+    period_days: int  # what a period lasts at least, for its label
+    messages: Contract  # what messages call their dates and phases
+    view_columns: Mapping[str, Counted]  # what the ledger's views call what they count
     files: str | None = None  # the module with the kinds of files that can be loaded; nothing else imports it
     consistency: tuple[Rule, ...] = ()  # what must hold between processors, date by date
 
@@ -133,7 +139,11 @@ class _File(Strict):
     views: dict[Literal["processing_metadata", "precompute_failures", "processor_run_history"], str] = Field(
         default_factory=dict
     )
+    view_columns: dict[Literal["processing_metadata", "precompute_failures"], Counted] = Field(default_factory=dict)
     topics: dict[int, str] = Field(default_factory=dict)
+    unit: Unit = Unit()
+    period: Period = Period()
+    messages: Contract = Contract()
     files: Annotated[str | None, AfterValidator(_module)] = None
     gate_pct: float = Field(90.0, gt=0, le=100)
     warn_pct: float = Field(95.0, gt=0, le=100)
@@ -164,9 +174,8 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         raise BadPipeline(f"{source}: timezone: there is no time zone '{file.timezone}'") from error
     if not _NAME.fullmatch(file.ledger):
         raise BadPipeline(f"{source}: ledger: '{file.ledger}' is not a dataset: lower-case letters, digits and '_'")
-    for view, name in file.views.items():
-        if not TABLE.fullmatch(name):
-            raise BadPipeline(f"{source}: views: {view}: '{name}' is not dataset.view")
+    _check_views(file, source)
+    words = _words(file, source)
     declared: dict[str, Processor] = {}
     for name, fields in file.processors.items():
         if not _NAME.fullmatch(name) or f"{{{name}}}" == GATE:
@@ -175,7 +184,8 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         declared[name] = _parse(Processor, {**defaults, **fields}, source, f"processor '{name}'")
     texts = read_texts(sql_folder)
     for processor in declared.values():
-        for field, problem in contradictions(Case(processor, declared, texts, bool(file.calendar))):
+        case = Case(processor, declared, texts, has_calendar=bool(file.calendar), says_when_over=bool(file.unit.over))
+        for field, problem in contradictions(case):
             raise BadPipeline(f"{source}: processor '{processor.name}': {field}: {problem}")
     _no_sharing(declared, source)
     if file.calendar and file.calendar not in texts:
@@ -193,9 +203,31 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         topics=file.topics,
         ledger=file.ledger,
         views=dict(file.views),
+        words=words,
+        over=file.unit.over,
+        period_days=file.period.lasts_days,
+        messages=file.messages,
+        view_columns=dict(file.view_columns),
         files=file.files,
         consistency=_rules(file.consistency, declared, source),
     )
+
+
+def _check_views(file: _File, source: str) -> None:
+    for view, name in file.views.items():
+        if not TABLE.fullmatch(name):
+            raise BadPipeline(f"{source}: views: {view}: '{name}' is not dataset.view")
+    for view, columns in file.view_columns.items():
+        taken = IN_VIEWS[view] & {columns.expected_count, columns.actual_count}
+        if taken:
+            raise BadPipeline(f"{source}: view_columns: {view}: '{min(taken)}' is another column of it")
+
+
+def _words(file: _File, source: str) -> Words:
+    try:
+        return words_of(file.unit, file.period, loads=file.files is not None)
+    except ValueError as error:
+        raise BadPipeline(f"{source}: unit, period: {error}") from error
 
 
 def _parse(model: type[Any], fields: dict[str, Any], source: str, owner: str) -> Any:

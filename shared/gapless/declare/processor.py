@@ -55,6 +55,12 @@ def _own_day(value: Any) -> Any:
     return {True: "always", False: "never"}.get(value, value) if isinstance(value, bool) else value
 
 
+def _due(value: Any) -> Any:
+    if value == "after_games":
+        raise ValueError("'after_games' is called 'when_over' now, and unit: over says when that is")
+    return value
+
+
 class Strict(BaseModel):
     """A part of the file that has its declared fields and no others."""
 
@@ -120,7 +126,7 @@ class Processor(Strict):
     run_topic: str | None = None  # where a run of kind pubsub is asked for
     optional: bool = False
     applies_to: Literal["all", "historical", "upcoming"] = "all"
-    due: Literal["day", "after_games"] = "day"
+    due: Annotated[Literal["day", "when_over"], BeforeValidator(_due)] = "day"
     expect: Keys | None = None
     suspect: str | None = None
     restate: Literal["on_upstream_change", "never"] = "on_upstream_change"

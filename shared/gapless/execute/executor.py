@@ -367,7 +367,8 @@ class Executor:
             if not topic:
                 continue
             records = sum(measured[target].rows for target in targets)
-            message = completion(processor, sorted(t.day for t in targets), records, run_id, self.clock())
+            days = sorted(target.day for target in targets)
+            message = completion(self.pipeline.messages, processor, days, records, run_id, self.clock())
             try:
                 self.bus.publish(topic, message)
             except GaplessError as error:

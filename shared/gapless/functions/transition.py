@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, assert_never
 
 import flask
@@ -63,7 +64,7 @@ def _asked(gapless: Gapless, trigger: Trigger, phase: int) -> _Asked | None:
         case ScanForGaps():
             return _Asked("scan", Scope(whole.first, whole.last, members))
         case Push():
-            told = understood(trigger, read_completion).days
+            told = understood(trigger, partial(read_completion, gapless.pipeline.messages)).days
             days = tuple(day for day in told if whole.first <= day <= whole.last)
             return _Asked("event", Scope(days[0], days[-1], members, frozenset(days))) if days else None
         case Range():

@@ -11,6 +11,7 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError, TransportError
 
 from gapless.declare.processor import Processor
+from gapless.declare.words import Contract
 from gapless.errors import CannotObserve, GaplessError, TransientFailure
 from gapless.gcp.words import short
 from gapless.warehouse.ports import Bus
@@ -19,17 +20,16 @@ from gapless.warehouse.ports import Bus
 class OutsideRuns:
     """The `Dispatcher` port: a POST with an identity token, or a message on the processor's own topic."""
 
-    def __init__(self, bus: Bus, tries: int = 3, seconds: float = 30.0) -> None:
+    def __init__(self, bus: Bus, contract: Contract, tries: int = 3, seconds: float = 30.0) -> None:
         self._bus = bus
+        self._contract = contract
         self._tries = tries
         self._seconds = seconds
 
     def start(self, processor: Processor, days: Sequence[date], run_id: str) -> str:
         told = {
             "processor_name": processor.name,
-            "start_date": min(days).isoformat(),
-            "end_date": max(days).isoformat(),
-            "game_dates": [day.isoformat() for day in days],
+            **self._contract.of_dates(sorted(days)),
             "correlation_id": run_id,
             "trigger_source": "gapless",
         }

@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
+from gapless.declare.words import Over
 from gapless.judge.acknowledged import by_processor, holds, reappeared
 from gapless.judge.columns import Edge, Judged, Reading
 from gapless.model import (
@@ -36,11 +37,7 @@ from gapless.model import (
 from gapless.verdict import Asks
 
 NOTHING = Seen(0, 0)
-# A game lasts about two and a half hours and its box score follows within the next two.
-DUE_AFTER_LAST_START = timedelta(hours=5)
-DUE_WITHOUT_START = time(6)  # on the next morning, where the schedule does not say when the last one begins
 _PAST_DOUBT = (Verdict.COMPLETE, Verdict.ACKNOWLEDGED)  # whatever their rows look like
-_OPEN_FOR_DAYS = 4  # an unfinished unit keeps a date from being due no longer than this
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class _Hearing:
     reading: Reading
     inputs: list[int]
     waits: Mapping[int, tuple[Target, ...]]
-    early: frozenset[int]  # the days that lie inside a season's first days
+    early: frozenset[int]  # the days that lie inside a period's first days
     open_days: frozenset[int]
     scoped: range | frozenset[int]
     acknowledged: Sequence[Acknowledged]
@@ -247,7 +244,7 @@ class _Court:
         return range(self.scope_start, (self.scope.last - self.observation.first).days + 1)
 
     def _bootstrap(self, p: Processor) -> frozenset[int]:
-        """The days that lie inside a season's first days."""
+        """The days that lie inside a period's first days."""
         if not p.bootstrap_days:
             return frozenset()
         return frozenset(
@@ -258,17 +255,18 @@ class _Court:
 
     def _open_days(self, p: Processor) -> frozenset[int]:
         """The days whose units of work are not over yet, so that nothing can be asked of them."""
-        if p.due != "after_games":
+        over = self.pipeline.over
+        if p.due != "when_over" or over is None:
             return frozenset()
-        recent = range(max(self.today - _OPEN_FOR_DAYS, 0), self.length)
-        return frozenset(i for i in recent if (day := self.observation.calendar[i]) and not self._over(i, day))
+        recent = range(max(self.today - over.open_days, 0), self.length)
+        return frozenset(i for i in recent if (day := self.observation.calendar[i]) and not self._over(i, day, over))
 
-    def _over(self, i: int, day: Day) -> bool:
+    def _over(self, i: int, day: Day, over: Over) -> bool:
         if day.final >= day.scheduled:
             return True
         if day.last_start:
-            return self.now >= day.last_start + DUE_AFTER_LAST_START
-        morning = datetime.combine(self.days[i] + timedelta(days=1), DUE_WITHOUT_START, self.pipeline.timezone)
+            return self.now >= day.last_start + timedelta(hours=over.hours_after_last_start)
+        morning = datetime.combine(self.days[i] + timedelta(days=1), over.without_start, self.pipeline.timezone)
         return self.now >= morning
 
     # -- one target ---------------------------------------------------------------------------------------------
@@ -290,13 +288,14 @@ class _Court:
             # While a part of what it reads is being repaired, that may yet come back as it was.
             may_come_back = hearing.reading.has_holes(i) or hearing.reading.is_doubtful(i)
             return Verdict.BLOCKED if may_come_back else Verdict.CONTAMINATED
-        # Beside a day's expected rows a record may hold more, such as a prediction for a player who then stayed away.
+        # Beside a day's expected rows a record may hold more, such as a prediction for a key that then stayed away.
         has_too_much = seen.extra and hearing.p.restate != "never"
         return Verdict.PHANTOM if has_too_much else Verdict.COMPLETE
 
     def _unready(self, hearing: _Hearing, i: int) -> Verdict:
         """Of a day on which something is not settled that it reads of the day itself."""
-        may_be_open = i >= self.today - _OPEN_FOR_DAYS
+        over = self.pipeline.over
+        may_be_open = over is not None and i >= self.today - over.open_days
         is_early = may_be_open and hearing.reading.waits_only_for_what_is_not_due(i)
         return Verdict.NOT_DUE if is_early else Verdict.BLOCKED
 
@@ -352,9 +351,9 @@ class _Court:
         return reappeared(self.pipeline, self.observation, word, target.day, self.today_date)
 
     def _lacks_its_source(self, hearing: _Hearing, target: Target, i: int) -> bool:
-        """Whether a source that nothing is expected of has nothing on a day with games, as was acknowledged."""
-        games = self.observation.calendar[i]
-        if hearing.p.run != "none" or not (games and games.scheduled):
+        """Whether a source that nothing is expected of has nothing on a day with units of work, as was acknowledged."""
+        known = self.observation.calendar[i]
+        if hearing.p.run != "none" or not (known and known.scheduled):
             return False
         return any(holds(word, target.day, self.today_date) for word in hearing.acknowledged)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
+from gapless.declare.words import Counted
 from gapless.errors import CannotObserve, TransientFailure
 from gapless.ledger.tables import ATTEMPTS, TABLES, LedgerTable, table
 from gapless.ledger.views import view_body
@@ -12,7 +13,9 @@ from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
 
 
-def create(warehouse: Warehouse, dataset: str, views: Mapping[str, str]) -> list[str]:
+def create(
+    warehouse: Warehouse, dataset: str, views: Mapping[str, str], view_columns: Mapping[str, Counted]
+) -> list[str]:
     """Create what is missing of the ledger: dataset, tables, generation, and its views under their names.
 
     Returns the columns that an older ledger lacked, as `table.column`.
@@ -41,7 +44,8 @@ WHERE NOT EXISTS (SELECT 1 FROM {quoted(table(dataset, ATTEMPTS.name))} WHERE cl
         purpose="create",
     )
     for view, name in views.items():
-        warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {view_body(dataset, view)}", purpose="create")
+        body = view_body(dataset, view, view_columns.get(view, Counted()))
+        warehouse.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}", purpose="create")
     return added
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gapless.declare.words import Counted
 from gapless.ledger.tables import OUTCOMES, REPORTED_RUNS, table
 from gapless.warehouse.names import quoted
 from gapless.warehouse.template import Template, template
@@ -13,8 +14,16 @@ VIEWS: Mapping[str, Template] = {
 }
 
 
-def view_body(dataset: str, view: str) -> str:
-    """The SELECT of one of `VIEWS`."""
+_NEUTRAL = Counted()
+
+
+def view_body(dataset: str, view: str, counted: Counted = _NEUTRAL) -> str:
+    """The SELECT of one of `VIEWS`, its counts under the names that the pipeline declares."""
     body = VIEWS[view]
-    tables = {"outcomes": OUTCOMES, "reported_runs": REPORTED_RUNS}
-    return body.fill(**{hole: quoted(table(dataset, tables[hole].name)) for hole in body.holes})
+    names = {
+        "outcomes": quoted(table(dataset, OUTCOMES.name)),
+        "reported_runs": quoted(table(dataset, REPORTED_RUNS.name)),
+        "expected_count": counted.expected_count,
+        "actual_count": counted.actual_count,
+    }
+    return body.fill(**{hole: names[hole] for hole in body.holes})

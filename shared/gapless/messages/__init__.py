@@ -1,6 +1,7 @@
 """The messages: what is announced when targets are complete, and what is asked of `run_processor`.
 
-The names are those that the pipeline's existing producers and consumers use. A completion is a hint about which dates
+The names of phases and of the fields with dates are those that the pipeline's producers and consumers use: the pipeline
+file declares them, and both who writes and who reads goes by this contract. A completion is a hint about which dates
 to look at; nobody decides anything from it, so whatever its producer says of success is kept and not believed. A range
 of dates travels as one message, so that downstream runs once. Both ends of every topic are in this module.
 """
@@ -16,29 +17,24 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from gapless.declare.processor import Processor
+from gapless.declare.words import Contract
 from gapless.errors import BadField
 from gapless.model import days_between
 
 RUN_TOPIC = "gapless-run"
 DEAD_LETTER_TOPIC = "gapless-dead-letter"
-MOST_DAYS = 4000  # of one message; more than ten seasons
-
-_PHASES = {
-    2: "phase_2_raw",
-    3: "phase_3_analytics",
-    4: "phase_4_precompute",
-    5: "phase_5_predictions",
-    6: "phase_6_export",
-}
+MOST_DAYS = 4000  # of one message; more than ten years
 
 
-def completion(processor: Processor, days: Sequence[date], records: int, run_id: str, now: datetime) -> dict[str, Any]:
+def completion(
+    contract: Contract, processor: Processor, days: Sequence[date], records: int, run_id: str, now: datetime
+) -> dict[str, Any]:
     """The message for one processor's complete dates: a single date or a range, never empty."""
     dataset, table = processor.table.split(".")
     message: dict[str, Any] = {
         "event_type": "processor_complete" if len(days) == 1 else "backfill_complete",
         "processor_name": processor.name,
-        "phase": _PHASES.get(processor.phase, f"phase_{processor.phase}"),
+        "phase": contract.phase(processor.phase),
         "execution_id": run_id,
         "correlation_id": run_id,
         "output_dataset": dataset,
@@ -46,39 +42,39 @@ def completion(processor: Processor, days: Sequence[date], records: int, run_id:
         "status": "success",
         "record_count": records,
         "timestamp": now.isoformat(),
-        "start_date": min(days).isoformat(),
-        "end_date": max(days).isoformat(),
-        "game_dates": [day.isoformat() for day in sorted(days)],
+        **contract.of_dates(sorted(days)),
         "trigger_source": "gapless",
     }
     if len(days) == 1:
-        message["game_date"] = days[0].isoformat()
+        message[contract.date] = days[0].isoformat()
     return message
 
 
 def range_completion(
-    phase: int, processors: Sequence[str], days: Sequence[date], records: int, run_id: str, now: datetime
+    contract: Contract,
+    phase: int,
+    processors: Sequence[str],
+    days: Sequence[date],
+    records: int,
+    run_id: str,
+    now: datetime,
 ) -> dict[str, Any]:
     """The one message for all dates of a phase that a backfill completed; `days` sorted, never empty."""
     return {
         "event_type": "backfill_complete",
         "processor_name": processors[0] if len(processors) == 1 else "backfill",
         "processors": list(processors),
-        "phase": _PHASES.get(phase, f"phase_{phase}"),
+        "phase": contract.phase(phase),
         "execution_id": run_id,
         "correlation_id": run_id,
         "status": "success",
         "record_count": records,
         "timestamp": now.isoformat(),
-        "start_date": days[0].isoformat(),
-        "end_date": days[-1].isoformat(),
-        "game_dates": [day.isoformat() for day in days],
+        **contract.of_dates(days),
         "trigger_source": "gapless",
     }
 
 
-# Under which names producers give the one date that they are about, the most telling one first.
-_DATE_FIELDS = ("game_date", "analysis_date", "target_date", "data_date", "cache_date", "date")
 _STATUSES = frozenset({"success", "partial", "no_data", "failed", "skipped", "error", "completed", "complete"})
 
 
@@ -109,10 +105,10 @@ class RunRequest:
         }
 
 
-def read_completion(message: Mapping[str, Any]) -> Completion:
+def read_completion(contract: Contract, message: Mapping[str, Any]) -> Completion:
     """A completion event, from our own processors or from the existing producers; raises `BadInput` naming the field.
 
-    Fields that it does not know are passed over, because producers add some. Needed is a date: `game_dates`, or
+    Fields that it does not know are passed over, because producers add some. Needed is a date: the contract's list, or
     `start_date` with `end_date`, or one of the single dates.
     """
     status = message.get("status", "")
@@ -123,21 +119,21 @@ def read_completion(message: Mapping[str, Any]) -> Completion:
     processor = message.get("processor_name") or message.get("processor") or message.get("source_table") or ""
     if not isinstance(processor, str):
         raise BadField("processor_name", f"{_shown(processor)} is not a text")
-    return Completion(_days(message), processor, status.lower())
+    return Completion(_days(contract, message), processor, status.lower())
 
 
-def _days(message: Mapping[str, Any]) -> tuple[date, ...]:
-    listed = message.get("game_dates")
+def _days(contract: Contract, message: Mapping[str, Any]) -> tuple[date, ...]:
+    listed = message.get(contract.dates)
     if listed:
-        return dates_of("game_dates", listed)
+        return dates_of(contract.dates, listed)
     if message.get("start_date") or message.get("end_date"):
         first, last = day_of("start_date", message.get("start_date")), day_of("end_date", message.get("end_date"))
         return days_of_range(first, last)
-    for field in _DATE_FIELDS:
+    for field in contract.single:
         if message.get(field):
             return (day_of(field, message[field]),)
-    names = ", ".join(("game_dates", "start_date", *_DATE_FIELDS))
-    raise BadField("game_date", f"there is no date; one of {names} is needed")
+    names = ", ".join((contract.dates, "start_date", *contract.single))
+    raise BadField(contract.date, f"there is no date; one of {names} is needed")
 
 
 def read_run_request(message: Mapping[str, Any]) -> RunRequest:

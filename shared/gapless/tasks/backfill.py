@@ -123,7 +123,9 @@ def announce(engine: Engine, phase: int, report: ApplyReport) -> tuple[str, ...]
         outcomes = [outcome for each in by_processor.values() for outcome in each]
         days: set[date] = {outcome.target.day for outcome in outcomes}
         records = sum(outcome.covered for outcome in outcomes)
-        message = range_completion(phase, sorted(by_processor), sorted(days), records, report.run_id, engine.clock())
+        message = range_completion(
+            engine.pipeline.messages, phase, sorted(by_processor), sorted(days), records, report.run_id, engine.clock()
+        )
         try:
             engine.executor.bus.publish(topic, message)
         except GaplessError as error:

@@ -11,8 +11,8 @@ SELECT
   NOT IFNULL(permanent, FALSE) AS can_retry,
   status AS failure_type,
   NOT IFNULL(permanent, FALSE) AS is_correctable,
-  expected_count AS expected_game_count,
-  actual_count AS actual_game_count,
+  expected_count AS {expected_count},
+  actual_count AS {actual_count},
   IF(EXISTS(
     SELECT 1
     FROM {outcomes} AS later
