@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
-from gapless.warehouse.expectation import expected_keys
+from gapless.warehouse.expectation import expected_keys, keys_of
 from gapless.warehouse.fingerprints import row_hash
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted, same
+from gapless.warehouse.template import template
+
+_COVERAGE = template(__file__, "coverage")
+_OF_ITSELF = template(__file__, "coverage_of_itself")
+_ACTUAL = template(__file__, "actual")
+_TOTALS = template(__file__, "totals")
 
 
 def coverage(
@@ -19,75 +25,92 @@ def coverage(
     rows whose content is not what their hash says. A staged table (`table` given) has `unfit` instead: the rows that
     break `required` or a declared range. Reads @first, @last, @today and, with `only_dates`, @dates.
     """
-    staged = bool(table)
-    on = p.expect_on
-    hashed = not staged and p.row_hash == "stored"
-    if staged:
-        flaw, flawed = "unfit", _unfit(p)
-    elif hashed:
-        flaw, flawed = "altered", f"row_hash IS NULL OR row_hash != {row_hash(p.content)}"
-    else:
-        flaw, flawed = "altered", "FALSE"
-    rest = [name for name in p.key if name not in on]
-    distinct = (
-        "1"
-        if not rest
-        else f"COUNT(DISTINCT {rest[0]})"
-        if len(rest) == 1
-        else f"COUNT(DISTINCT TO_JSON_STRING(STRUCT({', '.join(rest)})))"
-    )
-    version = "BIT_XOR(row_hash)" if hashed else "0" if staged else f"BIT_XOR({row_hash(p.content)})"
-    engine = p.row_hash == "stored" and not staged
-    empty = "''"
-    narrowed = f" AND {p.date_column} IN UNNEST(@dates)" if only_dates else ""
-    actual = (
-        f"SELECT {p.date_column} AS day, {', '.join(on)}, COUNT(*) AS n, COUNTIF({p.suspect or 'FALSE'}) AS suspect, "
-        f"COUNTIF({flawed}) AS {flaw}, COUNT(*) - {distinct} AS duplicates, {version} AS version, "
-        f"{'MIN(inputs_hash)' if engine else '0'} AS least_inputs, "
-        f"{'MAX(inputs_hash)' if engine else '0'} AS most_inputs, "
-        f"{'COUNTIF(inputs_hash IS NULL)' if engine else '0'} AS no_inputs, "
-        f"{'0' if staged else 'UNIX_MICROS(MAX(processed_at))'} AS changed_at, "
-        f"{'MAX(data_source)' if sources and 'data_source' in p.columns else empty} AS source "
-        f"FROM {quoted(table or p.table)} WHERE {p.date_column} BETWEEN @first AND @last{narrowed} "
-        f"GROUP BY day, {', '.join(on)}"
-    )
+    flaw = "unfit" if table else "altered"
+    actual = _actual(p, table, flaw, only_dates=only_dates, sources=sources)
+    preferred = _preferred(p, sources)
     wanted = expected_keys(pipeline, p)
-    totals = (
-        "IFNULL(SUM(n), 0) AS n_rows, {extra} AS extra, IFNULL(SUM(suspect), 0) AS suspect, "
-        f"IFNULL(SUM({flaw}), 0) AS {flaw}, IFNULL(SUM(duplicates), 0) AS duplicates, "
-        "IFNULL(BIT_XOR(version), 0) AS version, "
-        "IF(MIN(least_inputs) = MAX(most_inputs) AND SUM(no_inputs) = 0, MIN(least_inputs), NULL) AS inputs, "
-        "MAX(changed_at) AS changed_at, IFNULL(MAX(source), '') AS source"
-    )
-    upstream = p.preferred[0] if sources and p.preferred else ""
-    if sources:
-        totals += ", COUNTIF(u.day IS NOT NULL) AS preferred" if upstream else ", CAST(NULL AS INT64) AS preferred"
     if wanted is None:
-        sums = totals.format(extra="0")
-        return f"SELECT day, COUNT(*) AS expected, COUNT(*) AS covered, {sums} FROM ({actual}) GROUP BY day"
-    narrowed = " WHERE day IN UNNEST(@dates)" if only_dates else ""
-    join = " AND ".join(f"w.{name} = h.{name}" for name in ("day", *on))
-    beside = ""
-    if upstream:
-        u = pipeline.processor(upstream)
-        beside = (
-            f"\nLEFT JOIN (SELECT DISTINCT {u.date_column} AS day, {', '.join(on)} FROM {quoted(u.table)} "
-            f"WHERE {u.date_column} BETWEEN @first AND @last) AS u ON "
-            + " AND ".join(f"u.{name} = w.{name}" for name in ("day", *on))
-        )
-    return (
-        "SELECT IFNULL(w.day, h.day) AS day, COUNTIF(w.day IS NOT NULL) AS expected, "
-        "COUNTIF(w.day IS NOT NULL AND h.day IS NOT NULL) AS covered, "
-        f"{totals.format(extra='COUNTIF(w.day IS NULL)')}\n"
-        f"FROM (SELECT * FROM (\n{wanted}\n){narrowed}) AS w\nFULL JOIN ({actual}) AS h ON {join}{beside}\nGROUP BY 1"
+        return _OF_ITSELF.fill(totals=_TOTALS.fill(extra="0", flaw=flaw, preferred=preferred), actual=actual)
+    return _COVERAGE.fill(
+        totals=_TOTALS.fill(extra="COUNTIF(w.day IS NULL)", flaw=flaw, preferred=preferred),
+        wanted=wanted,
+        chosen="WHERE day IN UNNEST(@dates)" if only_dates else "",
+        actual=actual,
+        same_key=same(("day", *p.expect_on), "w", "h"),
+        beside=_beside(pipeline, p) if sources else "",
     )
 
 
-def _unfit(p: Processor) -> str:
+def _actual(p: Processor, staged: str, flaw: str, *, only_dates: bool, sources: bool) -> str:
+    """What is there by date and key, in the processor's table or in a staged one."""
+    has_source = sources and "data_source" in p.columns
+    return _ACTUAL.fill(
+        day=p.date_column,
+        on=listed(p.expect_on),
+        suspect=p.suspect or "FALSE",
+        flaw=flaw,
+        distinct=_distinct([name for name in p.key if name not in p.expect_on]),
+        source="MAX(data_source)" if has_source else "''",
+        table=quoted(staged or p.table),
+        chosen=f"AND {p.date_column} IN UNNEST(@dates)" if only_dates else "",
+        **(_of_staged(p) if staged else _of_published(p)),
+    )
+
+
+def _distinct(rest: list[str]) -> str:
+    """How many rows there may be for what is matched: one, or one for each value of the rest of the key."""
+    if not rest:
+        return "1"
+    if len(rest) == 1:
+        return f"COUNT(DISTINCT {rest[0]})"
+    return f"COUNT(DISTINCT TO_JSON_STRING(STRUCT({listed(rest)})))"
+
+
+_WITHOUT_INPUTS = {"least_inputs": "0", "most_inputs": "0", "no_inputs": "0"}
+
+
+def _of_staged(p: Processor) -> dict[str, str]:
+    """What is staged is asked for declared rules; its fingerprints are not published yet."""
+    return {"flawed": _breaks_a_rule(p), "version": "0", "changed_at": "0", **_WITHOUT_INPUTS}
+
+
+def _of_published(p: Processor) -> dict[str, str]:
+    """What is published is asked for its fingerprints, which are computed where others write it."""
+    changed_at = "UNIX_MICROS(MAX(processed_at))"
+    content = row_hash(p.content)
+    if p.row_hash == "computed":
+        return {"flawed": "FALSE", "version": f"BIT_XOR({content})", "changed_at": changed_at, **_WITHOUT_INPUTS}
+    return {
+        "flawed": f"row_hash IS NULL OR row_hash != {content}",
+        "version": "BIT_XOR(row_hash)",
+        "changed_at": changed_at,
+        "least_inputs": "MIN(inputs_hash)",
+        "most_inputs": "MAX(inputs_hash)",
+        "no_inputs": "COUNTIF(inputs_hash IS NULL)",
+    }
+
+
+def _breaks_a_rule(p: Processor) -> str:
     rules = []
-    for c in p.content:
-        if c.required:
-            rules.append(f"{c.name} IS NULL")
-        if c.low is not None and c.high is not None:
-            rules.append(f"{c.name} NOT BETWEEN {c.low:g} AND {c.high:g}")
+    for column in p.content:
+        if column.required:
+            rules.append(f"{column.name} IS NULL")
+        if column.low is not None and column.high is not None:
+            rules.append(f"{column.name} NOT BETWEEN {column.low:g} AND {column.high:g}")
     return " OR ".join(rules) or "FALSE"
+
+
+def _preferred(p: Processor, sources: bool) -> str:
+    """The column that counts keys of the upstream that has a fallback, where it is asked for."""
+    if not sources:
+        return ""
+    return f", {'COUNTIF(u.day IS NOT NULL)' if p.preferred else 'CAST(NULL AS INT64)'} AS preferred"
+
+
+def _beside(pipeline: Pipeline, p: Processor) -> str:
+    """The keys of the upstream that has a fallback, beside those that are expected."""
+    if not p.preferred:
+        return ""
+    upstream, _ = p.preferred
+    keys = keys_of(pipeline.processor(upstream), p.expect_on)
+    return f"LEFT JOIN (\n{keys}\n) AS u ON {same(('day', *p.expect_on), 'u', 'w')}"

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Keys, Processor
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted
+from gapless.warehouse.template import Template
 from gapless.warehouse.texts import render
+
+_OF_A_TABLE = Template("""
+SELECT DISTINCT {day} AS day, {names}
+FROM {table}
+WHERE {day} BETWEEN @first AND @last
+""")
+_OF_A_QUERY = Template("""
+SELECT DISTINCT {day} AS day, {names} FROM (
+{query}
+)
+""")
+_CONSTANT = Template("""
+SELECT day, {names}
+FROM (SELECT DISTINCT {day} AS day FROM {table} WHERE {day} BETWEEN @first AND @last)
+CROSS JOIN {lists}
+""")
+_OF_SOME_DATES = Template("""
+SELECT * FROM (
+  {keys}
+) WHERE day {sign} @today
+""")
 
 
 def expected_keys(pipeline: Pipeline, p: Processor) -> str | None:
@@ -13,29 +37,36 @@ def expected_keys(pipeline: Pipeline, p: Processor) -> str | None:
     return _keys(pipeline, p, p.expect) if p.expect else None
 
 
+def keys_of(source: Processor, names: Sequence[str]) -> str:
+    """The keys that a table has, in the same form."""
+    return _OF_A_TABLE.fill(day=source.date_column, names=listed(names), table=quoted(source.table))
+
+
 def _keys(pipeline: Pipeline, p: Processor, form: Keys) -> str:
-    names = ", ".join(p.expect_on)
+    names = listed(p.expect_on)
     if form.historical or form.upcoming:
-        parts = [
-            f"SELECT * FROM ({_keys(pipeline, p, part)}) WHERE day {sign} @today"
-            for part, sign in ((form.historical, "<"), (form.upcoming, ">="))
-            if part
-        ]
-        return " UNION ALL ".join(parts)
+        return " UNION ALL ".join(_by_kind_of_date(pipeline, p, form))
     if form.query:
-        text = render(pipeline, form.query, p)
-        return f"SELECT DISTINCT {p.date_column} AS day, {names} FROM (\n{text}\n)"
+        return _OF_A_QUERY.fill(day=p.date_column, names=names, query=render(pipeline, form.query, p))
     if form.constant and form.on_dates_of:
         source = pipeline.processor(form.on_dates_of)
-        lists = " CROSS JOIN ".join(
-            f"UNNEST([{', '.join(repr(v) for v in values)}]) AS {name}" for name, values in form.constant.items()
+        return _CONSTANT.fill(
+            day=source.date_column, names=names, table=quoted(source.table), lists=_lists(form.constant)
         )
-        return (
-            f"SELECT day, {names} FROM (SELECT DISTINCT {source.date_column} AS day FROM {quoted(source.table)} "
-            f"WHERE {source.date_column} BETWEEN @first AND @last) CROSS JOIN {lists}"
-        )
-    source = pipeline.processor(form.keys_of or "")
-    return (
-        f"SELECT DISTINCT {source.date_column} AS day, {names} FROM {quoted(source.table)} "
-        f"WHERE {source.date_column} BETWEEN @first AND @last"
-    )
+    return keys_of(pipeline.processor(form.keys_of or ""), p.expect_on)
+
+
+def _by_kind_of_date(pipeline: Pipeline, p: Processor, form: Keys) -> Iterator[str]:
+    if form.historical:
+        yield _OF_SOME_DATES.fill(keys=_keys(pipeline, p, form.historical), sign="<")
+    if form.upcoming:
+        yield _OF_SOME_DATES.fill(keys=_keys(pipeline, p, form.upcoming), sign=">=")
+
+
+def _lists(constant: Mapping[str, Sequence[str]]) -> str:
+    """Every combination of the declared values."""
+    parts = []
+    for name, values in constant.items():
+        literals = ", ".join(repr(value) for value in values)
+        parts.append(f"UNNEST([{literals}]) AS {name}")
+    return " CROSS JOIN ".join(parts)

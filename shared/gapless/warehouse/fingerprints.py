@@ -14,14 +14,17 @@ from gapless.declare.processor import Column, Processor
 
 def row_hash(columns: Sequence[Column], alias: str = "") -> str:
     """The fingerprint of one row's content as an INT64 expression."""
-    prefix = f"{alias}." if alias else ""
-    # NUMERIC goes through FLOAT64 so that 4, 4.0 and 4.000 are one value whatever scale a table stores it at.
-    parts = (
-        f"CAST({prefix}{c.name} AS FLOAT64) AS {c.name}" if c.type.startswith("NUMERIC") else f"{prefix}{c.name}"
-        for c in columns
-    )
+    content = ", ".join(_compared(column, f"{alias}." if alias else "") for column in columns)
     # MD5, because FARM_FINGERPRINT is a hundred times slower on the emulator; both are exact functions of the text.
-    return f"CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(TO_JSON_STRING(STRUCT({', '.join(parts)})))), 1, 15)) AS INT64)"
+    return f"CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(TO_JSON_STRING(STRUCT({content})))), 1, 15)) AS INT64)"
+
+
+def _compared(column: Column, prefix: str) -> str:
+    """A column as it goes into the fingerprint."""
+    if column.type.startswith("NUMERIC"):
+        # through FLOAT64, so that 4, 4.0 and 4.000 are one value whatever scale a table stores it at
+        return f"CAST({prefix}{column.name} AS FLOAT64) AS {column.name}"
+    return f"{prefix}{column.name}"
 
 
 def version_of(processor: Processor) -> str:

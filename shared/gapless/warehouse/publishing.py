@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gapless.declare.processor import Processor
 from gapless.warehouse.fingerprints import row_hash
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted, same
+from gapless.warehouse.template import Template, template
+
+_PUBLISH = template(__file__, "publish")
+_FENCE = Template("""
+WHERE NOT EXISTS (
+  SELECT 1 FROM {attempts} AS a
+  WHERE a.processor_name = @processor AND a.target_date = d AND a.claim_number > @claim
+)
+""")
+_REPLACED = Template("""
+SELECT CAST(NULL AS DATE) AS _clear, {new}
+FROM {staged} AS s
+WHERE s.{day} IN (SELECT day FROM free)
+""")
+_KEPT = Template("""
+, kept AS (
+  SELECT {names} FROM {table}
+  WHERE {day} BETWEEN @first AND @last
+    AND {day} IN (SELECT day FROM free)
+    AND row_hash = {content} AND NOT IFNULL({suspect}, FALSE)
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY processed_at, run_id) = 1
+)
+""")
+_ADDED = Template("""
+SELECT CAST(NULL AS DATE) AS _clear, {names} FROM kept
+UNION ALL
+SELECT CAST(NULL AS DATE), {new}
+FROM {staged} AS s
+LEFT JOIN kept AS k ON {same_key}
+WHERE s.{day} IN (SELECT day FROM free) AND k.{day} IS NULL
+""")
 
 
 def publish(p: Processor, staged: str, attempts: str | None) -> str:
@@ -19,50 +52,59 @@ def publish(p: Processor, staged: str, attempts: str | None) -> str:
     Where a table is a record (`restate: never`), rows that are whole stay as they are, with their time and run, and
     only what is missing beside them is added.
     """
-    names = [c.name for c in p.columns.values()] + list(p.engine_columns)
-    new = [("@now" if c.stamp else f"s.{c.name}") + f" AS {c.name}" for c in p.columns.values()]
+    names = [*p.columns, *p.engine_columns]
+    is_record = p.restate == "never"
+    return _PUBLISH.fill(
+        table=quoted(p.table),
+        fence=_FENCE.fill(attempts=quoted(attempts)) if attempts else "",
+        kept=_kept(p, names) if is_record else "",
+        written=_added(p, names, staged) if is_record else _replaced(p, staged),
+        nothing=listed(["NULL"] * len(names)),
+        day=p.date_column,
+        narrowed="" if attempts else _narrowed(p),
+        names=listed(names),
+        values=listed(names, "n"),
+    )
+
+
+def _new(p: Processor) -> Iterator[str]:
+    """The columns of a row that was staged (s), as they are written."""
+    for column in p.columns.values():
+        yield f"{'@now' if column.stamp else f's.{column.name}'} AS {column.name}"
     if p.row_hash == "stored":
-        new += ["s.row_hash", "s.inputs_hash", "@run_id AS run_id"]
-    new.append("@now AS processed_at")
-    fence = (
-        f"\n    WHERE NOT EXISTS (SELECT 1 FROM {quoted(attempts)} AS a WHERE a.processor_name = @processor "
-        "AND a.target_date = d AND a.claim_number > @claim)"
-        if attempts
-        else ""
+        yield from ("s.row_hash", "s.inputs_hash", "@run_id AS run_id")
+    yield "@now AS processed_at"
+
+
+def _replaced(p: Processor, staged: str) -> str:
+    """What was staged is all that a date has."""
+    return _REPLACED.fill(new=listed(_new(p)), staged=quoted(staged), day=p.date_column)
+
+
+def _kept(p: Processor, names: list[str]) -> str:
+    """The rows of a record that are whole; of a key that is there twice the first."""
+    return _KEPT.fill(
+        names=listed(names),
+        table=quoted(p.table),
+        day=p.date_column,
+        content=row_hash(p.content),
+        suspect=p.suspect or "FALSE",
+        key=listed((p.date_column, *p.key)),
     )
-    nothing = ", ".join(["NULL"] * len(names))
-    day = p.date_column
-    if p.restate == "never":
-        whole = f"row_hash = {row_hash(p.content)} AND NOT IFNULL({p.suspect or 'FALSE'}, FALSE)"
-        kept = (
-            f"  ), kept AS (\n    SELECT {', '.join(names)} FROM {quoted(p.table)}\n"
-            f"    WHERE {day} BETWEEN @first AND @last AND {day} IN (SELECT day FROM free) AND {whole}\n"
-            "    QUALIFY ROW_NUMBER() OVER (\n"
-            f"      PARTITION BY {', '.join((day, *p.key))} ORDER BY processed_at, run_id) = 1\n"
-        )
-        same = " AND ".join(f"k.{name} = s.{name}" for name in dict.fromkeys((day, *p.key)))
-        writes = (
-            f"  SELECT CAST(NULL AS DATE) AS _clear, {', '.join(names)} FROM kept\n  UNION ALL\n"
-            f"  SELECT CAST(NULL AS DATE), {', '.join(new)} FROM {quoted(staged)} AS s\n"
-            f"  LEFT JOIN kept AS k ON {same}\n"
-            f"  WHERE s.{day} IN (SELECT day FROM free) AND k.{day} IS NULL\n"
-        )
-    else:
-        kept = ""
-        writes = (
-            f"  SELECT CAST(NULL AS DATE) AS _clear, {', '.join(new)} FROM {quoted(staged)} AS s\n"
-            f"  WHERE s.{day} IN (SELECT day FROM free)\n"
-        )
-    narrow = "" if attempts else "".join(f" AND t.{name} = @{name}" for name in p.replace_by)
-    opening = f"{kept}  )\n" if kept else "  )\n"
-    return (
-        f"MERGE INTO {quoted(p.table)} AS t\nUSING (\n"
-        f"  WITH free AS (\n    SELECT d AS day FROM UNNEST(@dates) AS d{fence}\n{opening}"
-        f"{writes}"
-        f"  UNION ALL\n  SELECT day, {nothing} FROM free\n"
-        f") AS n\n"
-        f"ON t.{day} = n._clear AND t.{day} BETWEEN @first AND @last{narrow}\n"
-        "WHEN MATCHED THEN DELETE\n"
-        f"WHEN NOT MATCHED AND n._clear IS NULL THEN\n"
-        f"  INSERT ({', '.join(names)}) VALUES ({', '.join('n.' + name for name in names)})"
+
+
+def _added(p: Processor, names: list[str], staged: str) -> str:
+    """A record's rows that are kept, and what was staged beside them."""
+    key = dict.fromkeys((p.date_column, *p.key))
+    return _ADDED.fill(
+        names=listed(names),
+        new=listed(_new(p)),
+        staged=quoted(staged),
+        same_key=same(key, "k", "s"),
+        day=p.date_column,
     )
+
+
+def _narrowed(p: Processor) -> str:
+    """A load replaces only what its own source wrote."""
+    return " ".join(f"AND t.{name} = @{name}" for name in p.replace_by)
