@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from gapless.declare.pipeline import DEFAULT_FILE, load_pipeline
 from gapless.deploy import bundle
-from gapless.warehouse.template import Template
-from tests.conftest import ROOT
+from gapless.questions import preflight
+from gapless.questions.validation import quality
+from gapless.tasks.cleanup import phantoms
+from gapless.warehouse.coverage import coverage
+from gapless.warehouse.publishing import publish
+from gapless.warehouse.staging import stage
+from gapless.warehouse.tables import create_table
+from gapless.warehouse.template import HOLE, Template
+from tests.conftest import ROOT, TINY
 
 PACKAGE = ROOT / "shared" / "gapless"
 # The pipeline's own texts have placeholders of another kind; tests/architecture/test_layout.py is about them.
@@ -33,6 +41,20 @@ def test_comments_stay_out_and_an_optional_clause_leaves_no_line() -> None:
 
 def test_what_a_fragment_holds_is_taken_as_it_is() -> None:
     assert Template("SELECT {a}, {b}").fill(a="'{b}'", b=r"r'\1{2}'") == r"SELECT '{b}', r'\1{2}'"
+
+
+@pytest.mark.parametrize("path", [DEFAULT_FILE, TINY / "pipeline.yaml"], ids=["nba", "tiny"])
+def test_no_statement_that_a_pipeline_comes_to_has_a_hole_left(path: Path) -> None:
+    pipeline = load_pipeline(path)
+    every = list(pipeline.processors.values())
+    texts = [quality.statement(every), preflight.statement(pipeline, preflight.sources(pipeline))]
+    for p in every:
+        texts += [create_table(p), publish(p, "s.staged", None), publish(p, "s.staged", "l.attempts")]
+        texts += [coverage(pipeline, p, sources=True), coverage(pipeline, p, table="s.staged", only_dates=True)]
+        texts += [stage(pipeline, p, "s.staged")] if p.run == "sql" else []
+        texts += [phantoms.count(pipeline, p)] if p.expect else []
+    for text in texts:
+        assert not HOLE.search(text), text
 
 
 def test_every_file_is_the_template_of_one_module_beside_it() -> None:

@@ -10,10 +10,19 @@ from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.model import Batch, Seen, Target
 from gapless.warehouse.coverage import coverage
+from gapless.warehouse.names import listed
 from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.publishing import publish
 from gapless.warehouse.rows import decoded
 from gapless.warehouse.staging import stage
+from gapless.warehouse.template import Template
+
+_OF_A_BATCH = Template("""
+SELECT {number} AS batch, {columns}
+FROM (
+{measured}
+)
+""")
 
 
 class _AuditedRow(NamedTuple):
@@ -70,8 +79,9 @@ class SqlWorkshop:
         for number, batch in enumerate(batches):
             processor = self._pipeline.processors[batch.processor]
             measured = coverage(self._pipeline, processor, table=staging_table(self._pipeline, batch), only_dates=True)
-            listed = ", ".join(_AuditedRow._fields[1:])
-            parts.append(f"SELECT {number} AS batch, {listed} FROM (\n{measured}\n)")
+            parts.append(
+                _OF_A_BATCH.fill(number=str(number), columns=listed(_AuditedRow._fields[1:]), measured=measured)
+            )
         days = sorted({day for batch in batches for day in batch.days})
         answer = self._warehouse.rows("\nUNION ALL\n".join(parts), _dates(days) | {"today": today}, purpose="audit")
         members = [frozenset(batch.days) for batch in batches]

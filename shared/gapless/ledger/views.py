@@ -10,7 +10,9 @@ from gapless.warehouse.names import quoted
 from gapless.warehouse.template import Template, template
 
 VIEWS: Mapping[str, Template] = {
-    name: template(__file__, name) for name in ("processing_metadata", "precompute_failures", "processor_run_history")
+    "processing_metadata": template(__file__, "processing_metadata"),
+    "precompute_failures": template(__file__, "precompute_failures"),
+    "processor_run_history": template(__file__, "processor_run_history"),
 }
 
 

@@ -19,8 +19,10 @@ from gapless.engine import Look
 from gapless.model import IS_A_GAP, Target, Verdict, days_between
 from gapless.verdict import Asks
 from gapless.warehouse.expectation import expected_keys
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted, same
+from gapless.warehouse.template import template
 
+_STATEMENT = template(__file__, "preflight")
 _UNREADY = frozenset(gap for gap in IS_A_GAP if gap.meaning.asks is not Asks.WAITING)
 
 
@@ -109,19 +111,17 @@ def statement(pipeline: Pipeline, pairs: Sequence[Sources]) -> str:
 
     By key intersection, as everywhere: 187 rows of the wrong players cover nothing. Reads @first, @last, @today.
     """
-    parts = []
-    for up, past in pairs:
-        keys = ", ".join(past.key)
-        same = " AND ".join(f"w.{name} = u.{name}" for name in ("day", *past.key))
-        narrowed = f"{up.date_column} BETWEEN @first AND @last AND {up.date_column} < @today"
-        parts.append(
-            f"SELECT '{up.name}' AS name, IFNULL(w.day, u.day) AS day, COUNTIF(w.day IS NOT NULL) AS expected,\n"
-            "  COUNTIF(w.day IS NOT NULL AND u.day IS NOT NULL) AS in_upcoming, IFNULL(SUM(u.n), 0) AS rows_upcoming\n"
-            f"FROM (SELECT DISTINCT day, {keys} FROM (\n{expected_keys(pipeline, past)}\n) WHERE day < @today) AS w\n"
-            f"FULL JOIN (SELECT {up.date_column} AS day, {keys}, COUNT(*) AS n FROM {quoted(up.table)}\n"
-            f"  WHERE {narrowed} GROUP BY day, {keys}) AS u ON {same}\n"
-            "GROUP BY 2"
+    parts = [
+        _STATEMENT.fill(
+            name=up.name,
+            day=up.date_column,
+            table=quoted(up.table),
+            keys=listed(past.key),
+            expected=expected_keys(pipeline, past) or "",
+            same_key=same(("day", *past.key), "w", "u"),
         )
+        for up, past in pairs
+    ]
     return "\nUNION ALL\n".join(parts)
 
 

@@ -15,6 +15,12 @@ from gapless.files.arrow import arrow_parquet, pa, pc
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import MOST_DATES, Param, Warehouse
 from gapless.warehouse.publishing import publish
+from gapless.warehouse.template import Template
+
+_CREATE = Template("""
+CREATE TABLE {table} ({columns})
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))
+""")
 
 
 class Loaded(NamedTuple):
@@ -60,8 +66,7 @@ def _replace(
     staged = f"{pipeline.staging}.load_{processor.name}_{uuid.uuid4().hex[:12]}"
     columns = ", ".join(f"{c.name} {c.type}" for c in processor.content)
     warehouse.execute(
-        f"CREATE TABLE {quoted(staged)} ({columns}) "
-        "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))",
+        _CREATE.fill(table=quoted(staged), columns=columns),
         purpose="load",
     )
     try:

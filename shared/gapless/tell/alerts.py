@@ -26,6 +26,9 @@ from gapless.model import from_micros
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Param, Warehouse
 from gapless.warehouse.rows import decoded
+from gapless.warehouse.template import template
+
+_TOLD = template(__file__, "told")
 
 # A daily call comes some seconds earlier on one day than on the day before: a day is 20 hours here.
 DAY = timedelta(hours=20)
@@ -221,16 +224,7 @@ class SqlAlertBook:
     def read(self) -> Memory:
         """The newest line of every key; raises `CannotObserve` where the ledger was never created."""
         answer = self.warehouse.rows(
-            f"""SELECT 'line' AS kind, alert_key, severity, state, UNIX_MICROS(sent_at) AS number, message AS text
-FROM (
-  SELECT * FROM {self.table} WHERE STARTS_WITH(alert_key, @prefix)
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY alert_key ORDER BY sent_at DESC) = 1
-)
-UNION ALL
-SELECT 'lines', '', '', '', COUNT(*), '' FROM {self.table}
-UNION ALL
-SELECT 'head', '', '', '', 0, MIN(IF(claim_number = 0, run_id, NULL))
-FROM {quoted(table(self.dataset, "attempts"))}""",
+            _TOLD.fill(alert_log=self.table, attempts=quoted(table(self.dataset, "attempts"))),
             {"prefix": self.prefix},
             purpose="alerts",
         )

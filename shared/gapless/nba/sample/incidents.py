@@ -19,9 +19,15 @@ from gapless.ledger import table
 from gapless.model import Target
 from gapless.nba.sample.model import Fixture, SampleSeason, analytics_game_id
 from gapless.warehouse.fingerprints import row_hash
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted
 from gapless.warehouse.ports import Param, Scalar, Warehouse
+from gapless.warehouse.template import template
 
+_KEEP_THE_FIRST = template(__file__, "keep_the_first")
+_KEEP_THOSE_OF = template(__file__, "keep_those_of")
+_COPY_THE_FIRST = template(__file__, "copy_the_first")
+_PHANTOMS = template(__file__, "phantoms")
+_FOLD = template(__file__, "fold")
 COMPOSITE = "player_composite_factors"
 DAILY = "player_daily_cache"
 FEATURES = "ml_feature_store_v2"
@@ -110,18 +116,22 @@ def _partial_backfill_damage(season: SampleSeason, _: Pipeline) -> Damage:
 
 def _partial_backfill(season: SampleSeason, pipeline: Pipeline) -> Statements:
     source = pipeline.processor(COMPOSITE)
-    of_day = f"FROM {quoted(source.table)} WHERE {source.date_column} = @day"
     for day, left in _thin_days(season):
         yield Statement(
-            f"DELETE {of_day} AND player_lookup NOT IN "
-            f"(SELECT player_lookup {of_day} ORDER BY {', '.join(source.key)} LIMIT {left})",
+            _KEEP_THE_FIRST.fill(
+                table=quoted(source.table), day=source.date_column, key=listed(source.key), left=str(left)
+            ),
             {"day": day},
         )
         for name in (DAILY, FEATURES, PREDICTIONS, GRADING):
             target = pipeline.processor(name)
             yield Statement(
-                f"DELETE FROM {quoted(target.table)} WHERE {target.date_column} = @day "
-                f"AND player_lookup NOT IN (SELECT player_lookup {of_day})",
+                _KEEP_THOSE_OF.fill(
+                    table=quoted(target.table),
+                    day=target.date_column,
+                    source=quoted(source.table),
+                    source_day=source.date_column,
+                ),
                 {"day": day},
             )
 
@@ -147,10 +157,15 @@ def _stale_upcoming(season: SampleSeason, pipeline: Pipeline) -> Statements:
         values.setdefault(name, f"r.{name}" if name in source.columns else "NULL")
     for day, left in _thin_days(season):
         yield Statement(
-            f"INSERT INTO {quoted(into.table)} ({_names(into)})\n"
-            f"SELECT {', '.join(values[name] for name in into.columns)}, 0, 0, @run_id, TIMESTAMP(@day)\n"
-            f"FROM (SELECT * FROM {quoted(source.table)} WHERE {source.date_column} = @day "
-            f"ORDER BY {', '.join(source.key)} LIMIT {left}) AS r",
+            _COPY_THE_FIRST.fill(
+                table=quoted(into.table),
+                names=_names(into),
+                values=listed(values[name] for name in into.columns),
+                source=quoted(source.table),
+                day=source.date_column,
+                key=listed(source.key),
+                left=str(left),
+            ),
             {"day": day, "run_id": _run_id("stale_upcoming")},
         )
         yield _seal(into, [day], _run_id("stale_upcoming"))
@@ -234,14 +249,7 @@ def _phantom_rows(
     run_id = _run_id("postponed_games")
     return [
         Statement(
-            f"INSERT INTO {table} ({_names(processor)})\n"
-            # where other games took place, all rows of the date come from one run and so from the same inputs
-            f"SELECT {', '.join(values)}, r.row_hash, IFNULL(d.inputs_hash, r.inputs_hash), @run_id, r.processed_at\n"
-            f"FROM {table} AS r\n"
-            f"JOIN UNNEST(@teams) AS g ON r.team_abbr = g.team AND r.{column} = g.source_day\n"
-            f"LEFT JOIN (SELECT {column} AS day, MIN(inputs_hash) AS inputs_hash FROM {table} "
-            f"WHERE {column} IN UNNEST(@days) GROUP BY day) AS d ON d.day = g.day\n"
-            f"WHERE r.{column} IN UNNEST(@sources)",
+            _PHANTOMS.fill(table=table, names=_names(processor), values=listed(values), day=column),
             {"days": days, "teams": teams, "sources": sources, "run_id": run_id},
         ),
         _seal(processor, days, run_id),
@@ -355,14 +363,14 @@ def _built_upon(
 
     `inputs_hash` is an XOR of what was read, so the old version of a date is folded out of it and the new one in.
     """
-    versions = (
-        f"SELECT {changed.date_column} AS day, BIT_XOR(row_hash) AS version FROM {quoted(changed.table)} "
-        f"WHERE {changed.date_column} IN UNNEST(@days) GROUP BY day"
-    )
     fold = [
         Statement(
-            f"UPDATE {quoted(reader.table)} AS t SET inputs_hash = t.inputs_hash ^ v.version\n"
-            f"FROM ({versions}) AS v WHERE t.{reader.date_column} = v.day",
+            _FOLD.fill(
+                table=quoted(reader.table),
+                day=reader.date_column,
+                source=quoted(changed.table),
+                source_day=changed.date_column,
+            ),
             {"days": days},
         )
         for reader in map(pipeline.processor, readers)

@@ -23,7 +23,9 @@ from gapless.observe.observer import EPOCH
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Answer
 from gapless.warehouse.rows import decoded
+from gapless.warehouse.template import template
 
+_STATEMENT = template(__file__, "quality")
 BASELINE_DAYS = 60  # before the dates that are asked about: what is usual is learnt from them too
 LEAST_DATES = 10  # fewer other dates tell nothing
 LARGEST_SHARE = 0.2  # of dates that may be all 0; a column that often is tells nothing
@@ -73,16 +75,12 @@ def statement(processors: Sequence[Processor]) -> str:
 
     One row, because thousands cost the client more time than counting takes. Reads @first, @last.
     """
-    parts = []
-    for p in processors:
-        counts = ", ".join(count for column in p.content for count in _counts(column))
-        parts.append(
-            f"SELECT '{p.name}' AS name, STRING_AGG(CONCAT('[', day, ',', n_rows, ',', counts, ']'), ',') AS dates\n"
-            f"FROM (SELECT CAST(UNIX_DATE({p.date_column}) AS STRING) AS day, CAST(COUNT(*) AS STRING) AS n_rows,\n"
-            f"  TO_JSON_STRING([{counts}]) AS counts\n"
-            f"FROM {quoted(p.table)} WHERE {p.date_column} BETWEEN @first AND @last GROUP BY {p.date_column})"
-        )
-    return "\nUNION ALL\n".join(parts)
+    return "\nUNION ALL\n".join(_of_table(p) for p in processors)
+
+
+def _of_table(p: Processor) -> str:
+    counts = [count for column in p.content for count in _counts(column)]
+    return _STATEMENT.fill(name=p.name, day=p.date_column, counts=", ".join(counts), table=quoted(p.table))
 
 
 def _counts(column: Column) -> Iterator[str]:

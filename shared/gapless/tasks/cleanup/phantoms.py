@@ -29,10 +29,20 @@ from gapless.tasks.cleanup.cleaner import Cleaner
 from gapless.tasks.cleanup.decision import Counts, Decision, Lease, under_repair
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.warehouse.expectation import expected_keys
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted, same
 from gapless.warehouse.ports import MOST_DATES, Param
 from gapless.warehouse.rows import decoded
+from gapless.warehouse.template import Template, template
 
+_COUNT = template(__file__, "phantoms")
+_UNEXPECTED = Template("""
+NOT EXISTS (
+  SELECT 1 FROM (
+    {keys}
+  ) AS w
+  WHERE w.day = t.{day} AND {same_key}
+)
+""")
 MOST_SHARE_PCT = 10.0  # refused above this share of a table …
 SHARE_LEAST = 1000  # … if it is at least so many rows
 
@@ -107,25 +117,31 @@ def _reason_to_leave(processor: Processor, day: date, today: date, named: Collec
 
 def unexpected(pipeline: Pipeline, processor: Processor) -> str:
     """The condition on a row t that its key is not expected on its date. Reads @first, @last, @today."""
-    same = " AND ".join(f"w.{name} = t.{name}" for name in processor.expect_on)
-    day = processor.date_column
-    keys = expected_keys(pipeline, processor)
-    return f"NOT EXISTS (SELECT 1 FROM (\n{keys}\n) AS w WHERE w.day = t.{day} AND {same})"
+    return _UNEXPECTED.fill(
+        keys=expected_keys(pipeline, processor) or "",
+        day=processor.date_column,
+        same_key=same(processor.expect_on, "w", "t"),
+    )
 
 
 def count(pipeline: Pipeline, processor: Processor) -> str:
     """Per date: all rows, and of the unexpected ones rows, keys and the key of one. Reads @days too."""
     day, on = processor.date_column, processor.expect_on
-    key = f"TO_JSON_STRING(STRUCT({', '.join(on)}))"
-    parts = ", ' ', ".join(f"IFNULL(CAST({name} AS STRING), '')" for name in on)
-    example = f"CONCAT({parts})" if len(on) > 1 else parts
-    return (
-        f"SELECT {day} AS day, COUNT(*) AS n, COUNTIF(is_extra) AS extra, "
-        f"COUNT(DISTINCT IF(is_extra, {key}, NULL)) AS extra_keys, MIN(IF(is_extra, {example}, NULL)) AS example\n"
-        f"FROM (SELECT {', '.join(dict.fromkeys((day, *on)))}, {unexpected(pipeline, processor)} AS is_extra\n"
-        f"  FROM {quoted(processor.table)} AS t WHERE t.{day} BETWEEN @first AND @last AND t.{day} IN UNNEST(@days))\n"
-        "GROUP BY 1 ORDER BY 1"
+    return _COUNT.fill(
+        day=day,
+        key=f"TO_JSON_STRING(STRUCT({listed(on)}))",
+        example=_words(on),
+        columns=listed(dict.fromkeys((day, *on))),
+        unexpected=unexpected(pipeline, processor),
+        table=quoted(processor.table),
     )
+
+
+def _words(on: Sequence[str]) -> str:
+    """A key as a person writes it."""
+    parts = [f"IFNULL(CAST({name} AS STRING), '')" for name in on]
+    separated = ", ' ', ".join(parts)
+    return f"CONCAT({separated})" if len(parts) > 1 else parts[0]
 
 
 def refusal(proposal: Proposal, counts: Counts, leases: Sequence[Lease], *, lift_share: bool) -> str:

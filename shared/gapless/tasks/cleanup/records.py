@@ -19,6 +19,11 @@ from gapless.tasks.cleanup.statements import BACKUP_DAYS
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
 from gapless.warehouse.rows import decoded
+from gapless.warehouse.template import template
+
+_HEAD = template(__file__, "head")
+_LEASES = template(__file__, "leases")
+_BACKUPS = template(__file__, "backups")
 
 
 class Head(NamedTuple):
@@ -91,8 +96,7 @@ class Records:
     def head(self) -> Head:
         """Where the log of claims ends."""
         answer = self.warehouse.rows(
-            "SELECT MAX(claim_number) AS newest_claim, MIN(IF(claim_number = 0, run_id, NULL)) AS generation "
-            f"FROM {quoted(self.table('attempts'))}",
+            _HEAD.fill(attempts=self._quoted("attempts")),
             purpose="claims",
         )
         (head,) = decoded(HeadRow, answer)
@@ -101,13 +105,7 @@ class Records:
     def leases(self, processor: Processor, first: date, before: date, now: datetime) -> list[Lease]:
         """The claims on dates of a processor that have no outcome yet and whose owner may still work."""
         answer = self.warehouse.rows(
-            f"""SELECT a.target_date, IFNULL(a.reason, '') AS reason, a.lease_until, a.owner
-FROM {quoted(self.table("attempts"))} AS a
-LEFT JOIN {quoted(self.table("backfill_date_outcomes"))} AS o
-  ON o.processor_name = a.processor_name AND o.analysis_date = a.target_date AND o.claim_number = a.claim_number
-WHERE a.processor_name = @processor AND a.target_date >= @first AND a.target_date < @before
-  AND a.lease_until > @now AND o.claim_number IS NULL
-ORDER BY a.target_date, a.claim_number""",
+            _LEASES.fill(attempts=self._quoted("attempts"), outcomes=self._quoted("backfill_date_outcomes")),
             {"processor": processor.name, "first": first, "before": before, "now": now},
             purpose="leases",
         )
@@ -120,8 +118,7 @@ ORDER BY a.target_date, a.claim_number""",
         """Every backup that was written down, the newest first."""
         there = self.warehouse.tables(self.pipeline.ledger)
         answer = self.warehouse.rows(
-            "SELECT backup_table, source_table, row_count, IFNULL(reason, '') AS reason, created_at, expires_at "
-            f"FROM {quoted(self.table('table_backups'))} ORDER BY created_at DESC, backup_table",
+            _BACKUPS.fill(table_backups=self._quoted("table_backups")),
             purpose="backups",
         )
         return [
@@ -200,3 +197,6 @@ ORDER BY a.target_date, a.claim_number""",
     def table(self, name: str) -> str:
         """A table of the ledger, with its dataset."""
         return ledger.table(self.pipeline.ledger, name)
+
+    def _quoted(self, name: str) -> str:
+        return quoted(self.table(name))

@@ -10,8 +10,21 @@ from datetime import date
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.declare.processor import Processor
-from gapless.warehouse.names import quoted
+from gapless.warehouse.names import listed, quoted, same
+from gapless.warehouse.template import Template, template
 
+_COUNT = template(__file__, "count")
+_BACK_UP = template(__file__, "back_up")
+_COMPARE = template(__file__, "compare")
+_DELETE = template(__file__, "delete")
+_ABSENT = template(__file__, "absent")
+_BRING_BACK = template(__file__, "bring_back")
+_FENCE = Template("""
+NOT EXISTS (
+  SELECT 1 FROM {attempts} AS a
+  WHERE a.processor_name = @processor AND a.target_date IN UNNEST(@days) AND a.claim_number > @claim
+)
+""")
 BACKUP_DAYS = 30
 _DATE = "%Y%m%d"
 
@@ -29,11 +42,7 @@ def is_backup(pipeline: Pipeline, name: str) -> bool:
 
 def count(processor: Processor, table: str) -> str:
     """Count the rows of a table, or of its backup, per date, and say what the warehouse calls today. Reads @zone."""
-    day = processor.date_column
-    return (
-        f"SELECT {day} AS day, COUNT(*) AS n, CURRENT_DATE(@zone) AS today "
-        f"FROM {quoted(table)} WHERE {day} IS NOT NULL GROUP BY day"
-    )
+    return _COUNT.fill(day=processor.date_column, table=quoted(table))
 
 
 def _chosen(processor: Processor, where: str) -> str:
@@ -44,19 +53,17 @@ def _chosen(processor: Processor, where: str) -> str:
 
 def back_up(processor: Processor, backup: str, where: str = "") -> str:
     """Copy the chosen rows into a new table that expires; every column, declared or not."""
-    return (
-        f"CREATE TABLE {quoted(backup)}\n"
-        f"OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {BACKUP_DAYS} DAY)) AS\n"
-        f"SELECT * FROM {quoted(processor.table)} AS t\nWHERE {_chosen(processor, where)}"
+    return _BACK_UP.fill(
+        backup=quoted(backup),
+        days=str(BACKUP_DAYS),
+        table=quoted(processor.table),
+        chosen=_chosen(processor, where),
     )
 
 
 def compare(processor: Processor, backup: str, where: str = "") -> str:
     """Count a backup and the rows that it should hold, at one moment."""
-    return (
-        f"SELECT (SELECT COUNT(*) FROM {quoted(backup)}) AS copied,\n"
-        f"(SELECT COUNT(*) FROM {quoted(processor.table)} AS t\nWHERE {_chosen(processor, where)}) AS present"
-    )
+    return _COMPARE.fill(backup=quoted(backup), table=quoted(processor.table), chosen=_chosen(processor, where))
 
 
 def delete(processor: Processor, backup: str, attempts: str, where: str = "") -> str:
@@ -64,11 +71,11 @@ def delete(processor: Processor, backup: str, attempts: str, where: str = "") ->
 
     A row that changed or came after the backup was made stays. Reads @processor, @claim too.
     """
-    return (
-        f"DELETE FROM {quoted(processor.table)} AS t\n"
-        f"WHERE {_chosen(processor, where)}\n"
-        f"  AND TO_JSON_STRING(t) IN (SELECT TO_JSON_STRING(b) FROM {quoted(backup)} AS b)\n"
-        f"  AND {_fence(attempts)}"
+    return _DELETE.fill(
+        table=quoted(processor.table),
+        chosen=_chosen(processor, where),
+        backup=quoted(backup),
+        fence=_fence(attempts),
     )
 
 
@@ -76,12 +83,12 @@ def absent(processor: Processor, backup: str) -> str:
     """The backup's rows whose keys the table does not have, as a FROM clause with the alias b. Reads @first, @last."""
     day = processor.date_column
     keys = list(dict.fromkeys((day, *processor.key)))
-    same = " AND ".join(f"t.{name} = b.{name}" for name in keys)
-    return (
-        f"{quoted(backup)} AS b\n"
-        f"LEFT JOIN (SELECT DISTINCT {', '.join(keys)} FROM {quoted(processor.table)} "
-        f"WHERE {day} BETWEEN @first AND @last) AS t ON {same}\n"
-        f"WHERE t.{day} IS NULL"
+    return _ABSENT.fill(
+        backup=quoted(backup),
+        keys=listed(keys),
+        table=quoted(processor.table),
+        day=day,
+        same_key=same(keys, "t", "b"),
     )
 
 
@@ -91,15 +98,14 @@ def bring_back(processor: Processor, backup: str, names: Sequence[str], attempts
     Reads @first, @last, @days, @processor, @claim.
     """
     columns = [f"`{name}`" for name in names]
-    return (
-        f"INSERT INTO {quoted(processor.table)} ({', '.join(columns)})\n"
-        f"SELECT {', '.join('b.' + column for column in columns)} FROM {absent(processor, backup)}\n"
-        f"  AND {_fence(attempts)}"
+    return _BRING_BACK.fill(
+        table=quoted(processor.table),
+        columns=listed(columns),
+        values=listed(columns, "b"),
+        absent=absent(processor, backup),
+        fence=_fence(attempts),
     )
 
 
 def _fence(attempts: str) -> str:
-    return (
-        f"NOT EXISTS (SELECT 1 FROM {quoted(attempts)} AS a WHERE a.processor_name = @processor "
-        "AND a.target_date IN UNNEST(@days) AND a.claim_number > @claim)"
-    )
+    return _FENCE.fill(attempts=quoted(attempts))

@@ -26,7 +26,9 @@ from gapless.verdict import Asks
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
 from gapless.warehouse.rows import decoded
+from gapless.warehouse.template import template
 
+_NEWEST_REPORT = template(__file__, "newest_report")
 PREFIX = "gaps/"  # of the detector's keys in the log of alerts
 _SOURCE_GRACE_DAYS = 2  # yesterday's raw data may still be on its way
 _COMPARED_DAYS = 40  # a report that is older says nothing about what healed
@@ -274,20 +276,7 @@ class GapHistory:
     def before(self, today: date) -> Report | None:
         """The newest report of an earlier day."""
         answer = self.warehouse.rows(
-            f"""WITH newest AS (
-  SELECT MAX(day) AS day FROM (
-    SELECT MAX(reported_on) AS day FROM {self._table("gap_history")}
-    WHERE reported_on BETWEEN @oldest AND @yesterday
-    UNION ALL
-    SELECT MAX(day) FROM ({reported_days(self.dataset)}) WHERE day BETWEEN @oldest AND @yesterday
-  )
-)
-SELECT newest.day AS reported_on, h.processor_name, h.target_date FROM newest
-LEFT JOIN (
-  SELECT reported_on, processor_name, target_date FROM {self._table("gap_history")}
-  WHERE reported_on BETWEEN @oldest AND @yesterday
-) AS h ON h.reported_on = newest.day
-WHERE newest.day IS NOT NULL""",
+            _NEWEST_REPORT.fill(gap_history=self._table("gap_history"), reported_days=reported_days(self.dataset)),
             {"oldest": today - timedelta(days=_COMPARED_DAYS), "yesterday": today - timedelta(days=1)},
             purpose="gap_history",
         )

@@ -1,0 +1,4 @@
+INSERT INTO {table} ({columns})
+SELECT {values}
+FROM {absent}
+  AND {fence}
