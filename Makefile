@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test check e2e up down logs bundle bench clean
+.PHONY: help setup demo test quick check e2e up down logs bundle bench clean
 
 help:
 	@echo "make demo [DATA=folder]  load a season, break it, find and repair the damage, check the result"
 	@echo "make up                  the whole system on this machine: warehouse, Pub/Sub, functions, scheduler"
 	@echo "make down                stop it; make logs: what all of it wrote, in order of time"
 	@echo "make test                every test but those of the whole system"
+	@echo "make quick               those of them that need no warehouse: units, simulation, architecture"
 	@echo "make e2e                 those: events and scans, kills and restarts, on a local stack of their own"
 	@echo "make check               lint, types, import contract"
 	@echo "make bench [DATA=folder] the benchmark: a table, and JSON in bench/results"
@@ -31,7 +32,10 @@ demo: $(READY)
 	$(BIN)/gapless demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore=tests/e2e
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e
+
+quick: $(READY)
+	$(BIN)/python -m pytest -n 2 tests/unit tests/simulation tests/architecture
 
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e -ra

@@ -11,7 +11,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from gapless.errors import CannotObserve
 from gapless.local import warehouse as local
 from gapless.wiring import Gapless, InProcessBus, connect
 from tests.support.bench import ROOT, Bench, Clock, Part, Watched, processors_that_run
-from tests.support.commands import Result, parsed, plain
+from tests.support.commands import Result, Run, parsed, plain
 from tests.support.season import SEASON, Season, build_season, only_one
 from tests.support.shop import CHAIN, CHAIN_SQL, TINY, Shop, shop_pipeline
 
@@ -35,6 +35,27 @@ hypothesis.settings.load_profile("gapless")
 
 if os.environ.get("PYTEST_XDIST_WORKER"):  # there are as many warehouses as cores
     os.environ.setdefault("GAPLESS_WAREHOUSE_THREADS", "1")
+
+# The modules that take longest, longest first: begun last, they would leave the other workers idle at the end.
+LONGEST = (
+    "cli/test_documents.py", "functions/test_transitions.py", "scenarios/test_repair.py", "scenarios/test_incidents.py",
+    "scenarios/test_damage.py", "scenarios/test_validators.py", "scenarios/test_failures.py", "scenarios/test_kill.py",
+    "scenarios/test_function_failures.py", "emulator/test_cleanup.py", "emulator/test_fallback.py",
+    "emulator/test_upcoming.py", "simulation/test_convergence.py", "functions/test_following.py",
+)  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    said = (
+        "run(command, now, sold, built): what `run` begins and ends with; orders between two dates, or all that is made"
+    )
+    config.addinivalue_line("markers", said)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
 
 # ---------------------------------------------------------------------------------------------------- the shop
 
@@ -127,7 +148,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def gapless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def gapless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command of the command line in this process, exactly as the installed program does."""
     from gapless.cli.main import main
 
@@ -146,6 +167,21 @@ def gapless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Result(int(end.value.code or 0), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, chain: Shop, gapless: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs commands on the shop with all its phases, as the mark `run` of a test or its module says."""
+    mark = request.node.get_closest_marker("run")
+    said = mark.kwargs if mark else {}
+    if "sold" in said:
+        chain.sell(*said["sold"])
+    if "built" in said:
+        chain.built(*said["built"])
+    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
+    begin = [said["command"]] if "command" in said else []
+    end = ["--home", chain.home, *(["--now", said["now"]] if "now" in said else [])]
+    return lambda *words: gapless(*begin, *words, *end)
 
 
 __all__ = [  # a test may name them from here, too

@@ -22,13 +22,7 @@ FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
 NOW = "2024-02-12T11:00Z"
 RANGE = ("--start-date", FIRST, "--end-date", LAST)
 UPCOMING = "nba_analytics.upcoming_player_game_context"
-
-
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    chain.sell(FIRST, LAST)
-    return lambda *words: gapless("backfill", *words, "--home", chain.home, "--now", NOW)
+pytestmark = pytest.mark.run(command="backfill", now=NOW, sold=(FIRST, LAST))
 
 
 WRONG = {

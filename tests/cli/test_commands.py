@@ -22,14 +22,7 @@ FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
 DAY = date(2024, 2, 3)
 NOW = "2024-02-12T11:00Z"
 ESCAPE = "\x1b"
-
-
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A command on the shop, which has six days of orders and nothing built."""
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    chain.sell(FIRST, LAST)
-    return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
+pytestmark = pytest.mark.run(now=NOW, sold=(FIRST, LAST))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

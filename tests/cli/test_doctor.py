@@ -20,15 +20,13 @@ from gapless.doctor.facts import NotThere
 from tests.conftest import Result, Shop, plain
 
 REVENUE = "shop_mart.revenue"
+pytestmark = pytest.mark.run(command="doctor")
 
 
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
-    for name in ("GOOGLE_CLOUD_PROJECT", "K_SERVICE"):
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PUBSUB_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "K_SERVICE"):
         monkeypatch.delenv(name, raising=False)
-    return lambda *words: gapless("doctor", *words, "--home", chain.home)
 
 
 def findings(result: Result) -> list[dict[str, Any]]:

@@ -17,14 +17,7 @@ FIRST, LAST = date(2024, 2, 1), date(2024, 2, 10)
 DAY = date(2024, 2, 4)
 NOW = "2024-02-12T11:00Z"
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command on the shop, where ten days went through everything."""
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    chain.built(FIRST, LAST)
-    return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
+pytestmark = pytest.mark.run(now=NOW, built=(FIRST, LAST))
 
 
 def rewritten(shop: Shop, before: dict[Target, str]) -> set[Target]:

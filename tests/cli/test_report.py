@@ -16,14 +16,7 @@ FIRST, LAST = date(2024, 2, 1), date(2024, 2, 11)
 NOW = "2024-02-12T11:00Z"
 Run = Callable[..., Result]
 REPORTS = (("report", "season"), ("report", "recent"), ("report", "freshness"), ("report", "runs"), ("history",))
-
-
-@pytest.fixture
-def run(chain: Shop, gapless: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command on the shop, of which all is built."""
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    chain.built(FIRST, LAST)
-    return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
+pytestmark = pytest.mark.run(now=NOW, built=(FIRST, LAST))
 
 
 @pytest.mark.parametrize("words", REPORTS, ids=" ".join)

@@ -17,14 +17,7 @@ FIRST, LAST = date(2024, 2, 1), date(2024, 2, 6)
 DAY = date(2024, 2, 3)
 NOW = "2024-02-12T11:00Z"
 CHECKS = ["coverage", "quality", "cascade", "consistency", "history"]
-
-
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A command on a shop that is complete."""
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    chain.built(FIRST, LAST)
-    return lambda *words: gapless(*words, "--home", chain.home, "--now", NOW)
+pytestmark = pytest.mark.run(now=NOW, built=(FIRST, LAST))
 
 
 def test_a_complete_range_passes(run: Callable[..., Result]) -> None:

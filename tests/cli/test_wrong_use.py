@@ -14,12 +14,6 @@ from tests.conftest import Result, Shop, plain
 NOW = "2024-02-12T11:00Z"
 
 
-@pytest.fixture
-def run(chain: Shop, gapless: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
-    return lambda *words: gapless(*words, "--home", chain.home)
-
-
 WRONG = {
     "a reversed range": (("--start-date", "2024-02-05", "--end-date", "2024-02-01"), "2024-02-05 is after", "exchange"),
     "an unknown phase": (("--phases", "7"), "there is no phase 7", "[1, 2, 3, 4]"),
