@@ -15,8 +15,9 @@ from gapless.declare.pipeline import Pipeline, load_pipeline
 from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import judge
-from gapless.model import Acknowledged, Day, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
+from gapless.model import Acknowledged, Day, Ledger, Plan, Policy, Scope, Seen, Target, Verdict, days_between
 from gapless.questions.acknowledgements import LONGEST, State, as_yaml, by_range, compare, in_look, parse, standing
+from tests.support.observations import sparse
 from tests.twin import declare
 
 ROOT = Path(__file__).parents[2]
@@ -52,11 +53,10 @@ def word(processor: str = "summary", first: date = DAY, last: date | None = None
 def look(columns: Mapping[str, Mapping[date, Seen]], *words: Acknowledged, scope: Scope | None = None) -> Look:
     """A judged look at a January; a date that is not given holds nothing and expects nothing."""
     pipeline = declare(KINDS)
-    days = [FIRST + timedelta(days=i) for i in range(31)]
-    listed = {name: [columns.get(name, {}).get(day) for day in days] for name in KINDS}
-    calendar = [PLAYED if FIRST <= day <= date(2024, 1, 10) else None for day in days]
-    observation = Observation(FIRST, listed, calendar, Ledger(acknowledged=words))
-    judgement = judge(pipeline, observation, Policy(), scope or Scope(FIRST, days[-1]), NOW)
+    last = FIRST + timedelta(days=30)
+    calendar = dict.fromkeys(days_between(FIRST, date(2024, 1, 10)), PLAYED)
+    observation = sparse(KINDS, columns, FIRST, last, calendar=calendar, ledger=Ledger(acknowledged=words))
+    judgement = judge(pipeline, observation, Policy(), scope or Scope(FIRST, last), NOW)
     return Look(observation, judgement, Plan(), NOW)
 
 

@@ -13,6 +13,7 @@ from gapless.engine import Look
 from gapless.judge.verdicts import judge
 from gapless.model import Acknowledged, Day, History, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
 from gapless.questions.classify import EXPECTED, Category, Classifier, by_date
+from tests.support.observations import sparse
 from tests.twin import declare
 
 PGS, TDZA, PSZA = "player_game_summary", "team_defense_zone_analysis", "player_shot_zone_analysis"
@@ -64,11 +65,7 @@ def classified(
         for name, dates in columns.items():
             seen[name].update(dates)
     first, last = min(calendar), max(calendar)
-    dates = [first + timedelta(days=i) for i in range((last - first).days + 1)]
-    observation = Observation(
-        first, {name: [seen[name].get(day) for day in dates] for name in GUIDE},
-        [calendar.get(day) for day in dates], ledger or Ledger(),
-    )  # fmt: skip
+    observation = sparse(GUIDE, seen, first, last, calendar=calendar, ledger=ledger)
     judgement = judge(pipeline, observation, Policy(), Scope(first, last), now)
     return Classifier(pipeline, Look(observation, judgement, Plan(), now))
 

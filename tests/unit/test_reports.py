@@ -17,7 +17,6 @@ from gapless.model import (
     Day,
     History,
     Ledger,
-    Observation,
     Plan,
     Policy,
     Scope,
@@ -32,6 +31,7 @@ from gapless.questions.reports.freshness import Freshness, Standing, freshness
 from gapless.questions.reports.recent import last_played, recent
 from gapless.questions.reports.run_history import DayOfRuns, Failure, RunHistory, Teller, Told, Word
 from gapless.questions.reports.season import label_of, seasons
+from tests.support.observations import sparse
 from tests.twin import declare
 from tests.unit.test_pipeline import TINY, build, raw_shop
 
@@ -70,13 +70,10 @@ def look_at(
 ) -> tuple[Pipeline, Look]:
     """A look at sparse columns: every version is 0, so nothing is stale."""
     pipeline = pipeline or declare(PROCESSORS, calendar="calendar")
-    dates = [first + timedelta(days=i) for i in range(days)]
-    listed = {
-        name: [seen._replace(version=0) if (seen := columns.get(name, {}).get(day)) else None for day in dates]
-        for name in pipeline.processors
-    }
-    observation = Observation(first, listed, [(calendar or {}).get(day) for day in dates], ledger or Ledger())
-    scope = scope or Scope(dates[0], dates[-1])
+    last = first + timedelta(days=days - 1)
+    fresh = {name: {day: seen._replace(version=0) for day, seen in given.items()} for name, given in columns.items()}
+    observation = sparse(pipeline.processors, fresh, first, last, calendar=calendar, ledger=ledger)
+    scope = scope or Scope(first, last)
     return pipeline, Look(observation, judge(pipeline, observation, Policy(), scope, now), Plan(), now)
 
 

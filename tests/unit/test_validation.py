@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from gapless.declare.pipeline import DEFAULT_FILE, Pipeline, Rule, build_pipeline, load_pipeline
 from gapless.engine import Engine
 from gapless.errors import BadInput, BadPipeline
-from gapless.model import Acknowledged, Day, History, Ledger, Observation, Policy, Scope, Seen, Target
+from gapless.model import Acknowledged, Day, History, Ledger, Observation, Policy, Scope, Seen, Target, days_between
 from gapless.questions.classify import Category
 from gapless.questions.validation import Check, Finding, Repair, Report, Severity, quality, read_by, validate
 from gapless.questions.validation.quality import wonders
 from gapless.warehouse.ports import Answer
+from tests.support.observations import sparse
 from tests.twin import declare
 
 TINY = Path(__file__).parents[1] / "tiny" / "pipeline.yaml"
@@ -78,13 +79,14 @@ def examined(
 ) -> Report:  # fmt: skip
     """A validation of the given columns; a date that is not given is sound in every processor."""
     pipeline = declare(processors, consistency=RULES if processors is CHAIN else ())
-    dates = [FIRST + timedelta(days=i) for i in range(days)]
-    seen = {name: [columns.get(name, {}).get(day, keys(10)) for day in dates] for name in processors}
-    known = {Target(name, day): History(last_complete=NOW) for name in processors for day in dates}
-    book = ledger or Ledger(known)
-    observation = Observation(FIRST, seen, [(calendar or {}).get(day) for day in dates], book)
+    last = FIRST + timedelta(days=days - 1)
+    known = {Target(name, day): History(last_complete=NOW) for name in processors for day in days_between(FIRST, last)}
+    observation = sparse(
+        processors, columns, FIRST, last,
+        otherwise=lambda _name, _day: keys(10), calendar=calendar, ledger=ledger or Ledger(known),
+    )  # fmt: skip
     engine = Engine(pipeline, Eyes(observation), None, Policy(lift_storm=True), lambda: now)  # type: ignore[arg-type]
-    return validate(engine, books or Books(), scope or Scope(dates[0], dates[-1]), checks)  # type: ignore[arg-type]
+    return validate(engine, books or Books(), scope or Scope(FIRST, last), checks)  # type: ignore[arg-type]
 
 
 def only(report: Report) -> Finding:

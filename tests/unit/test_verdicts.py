@@ -32,6 +32,7 @@ from gapless.model import (
     days_between,
     gap_id,
 )
+from tests.support.observations import sparse
 from tests.twin import declare
 
 NOW = datetime(2024, 1, 20, 17, tzinfo=UTC)
@@ -75,10 +76,9 @@ def court(
 ) -> Judgement:
     """Judge sparse columns; a date that is not given holds nothing and expects nothing."""
     pipeline = declare(processors)
-    dates = [first + timedelta(days=i) for i in range(days)]
-    listed = {name: [columns.get(name, {}).get(day) for day in dates] for name in processors}
-    observation = Observation(first, listed, [(calendar or {}).get(day) for day in dates], ledger or Ledger())
-    return judge(pipeline, observation, policy or Policy(), scope or Scope(dates[0], dates[-1]), now)
+    last = first + timedelta(days=days - 1)
+    observation = sparse(processors, columns, first, last, calendar=calendar, ledger=ledger)
+    return judge(pipeline, observation, policy or Policy(), scope or Scope(first, last), now)
 
 
 def summary_day(seen: Seen | None, **more: Any) -> Judgement:
