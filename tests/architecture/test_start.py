@@ -19,7 +19,7 @@ from gapless.cli.commands import questions, tasks
 from gapless.cli.main import gapless
 from gapless.cli.options import Command
 from gapless.questions.validation import Check
-from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.decision import CleanupRules
 from tests.conftest import ROOT, plain
 
 HEAVY = {
@@ -144,4 +144,4 @@ def test_what_help_says_of_other_modules_is_what_they_say() -> None:
     (checks,) = (param for param in questions.validate.params if param.name == "checks")
     assert isinstance(checks, click.Option)
     assert f"Only these of {', '.join(Check)}." in plain(checks.help or "")
-    assert Rules.keep_days == tasks.KEEP_DAYS
+    assert CleanupRules.keep_days == tasks.KEEP_DAYS

@@ -252,7 +252,7 @@ def test_a_commit_is_counted_by_what_it_deploys(chain: Shop, tmp_path: Path, mon
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     monkeypatch.setattr(doctor, "_ROOT", tmp_path)
-    look = doctor.Look(chain.gapless, load_catalogue(), False, {}, ())
+    look = doctor.Deployed(chain.gapless, load_catalogue(), False, {}, ())
     with pytest.raises(NotThere, match="no git checkout"):
         look.behind("a" * 40)
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]

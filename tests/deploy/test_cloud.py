@@ -12,7 +12,7 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import scheduler_v1
 
-from gapless.doctor.facts import Capacity, Job, Running
+from gapless.doctor.facts import Capacity, DeployedFunction, Job
 from gapless.errors import CannotObserve
 from gapless.gcp.admin import CloudAdmin, SchedulerAdmin, _job, _quantity
 
@@ -86,7 +86,7 @@ def test_functions_are_read_from_all_pages_with_their_callers_and_others_are_lef
     }  # fmt: skip
     seen = admin(documents).functions()
     assert list(seen) == ["gapless-run-processor", "gapless-gap-detector"]
-    assert seen["gapless-run-processor"] == Running(
+    assert seen["gapless-run-processor"] == DeployedFunction(
         function="run_processor",
         url="https://gapless-run-processor-x1y2-uc.a.run.app",
         commit="abc",

@@ -27,7 +27,7 @@ from gapless.errors import BadInput, CannotObserve
 from gapless.gcp.pubsub import PubSubBus
 from gapless.stack import choice
 from gapless.stack.processes import Program, launch, stop, tail, wait_until_ready
-from gapless.stack.pubsub.backlog import Backlog, Delivery, Message, Rules
+from gapless.stack.pubsub.backlog import Backlog, Delivery, Message, SubscriptionRules
 from gapless.stack.pubsub.broker import Broker, Subscription
 from tests.conftest import ROOT
 from tests.deploy.conftest import free_port
@@ -446,7 +446,7 @@ def test_a_setting_that_would_have_no_effect_is_refused(own: Place, setting: str
 
 
 def test_the_backoff_doubles_up_to_the_most() -> None:
-    rules = Rules(least_backoff=10, most_backoff=600)
+    rules = SubscriptionRules(least_backoff=10, most_backoff=600)
     assert [rules.backoff(n) for n in (1, 2, 3, 6, 7, 8, 1000)] == [10, 20, 40, 320, 600, 600, 600]
 
 
@@ -493,10 +493,10 @@ class Hand:
 def dead_lettering(broker: Broker, project: str = "projects/p") -> tuple[Subscription, Subscription]:
     for topic in ("news", "dead"):
         broker.create_topic(f"{project}/topics/{topic}", None)
-    rules = Rules(ack_seconds=10, least_backoff=10, most_backoff=600, dead_letters=f"{project}/topics/dead")
+    rules = SubscriptionRules(ack_seconds=10, least_backoff=10, most_backoff=600, dead_letters=f"{project}/topics/dead")
     return (
         broker.subscribe(f"{project}/subscriptions/listener", f"{project}/topics/news", rules, None),
-        broker.subscribe(f"{project}/subscriptions/kept", f"{project}/topics/dead", Rules(), None),
+        broker.subscribe(f"{project}/subscriptions/kept", f"{project}/topics/dead", SubscriptionRules(), None),
     )
 
 

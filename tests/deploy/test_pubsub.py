@@ -12,7 +12,7 @@ from gapless.declare.catalogue import load_catalogue
 from gapless.declare.pipeline import load_pipeline
 from gapless.doctor.declared import Declared, declared_topics
 from gapless.doctor.diagnosis import findings
-from gapless.doctor.facts import NotChecked, Observed, Running, Subscription
+from gapless.doctor.facts import DeployedFunction, NotChecked, Observed, Subscription
 from gapless.gcp.admin import PubSubAdmin
 from gapless.gcp.pubsub import PubSubSetup
 from tests.deploy.test_local_pubsub import own_pubsub  # noqa: F401  (a fixture)
@@ -40,7 +40,7 @@ def url(name: str) -> str:
 def looked(project: str) -> Observed:
     admin = PubSubAdmin(project)
     none = NotChecked("not of this test", failed=False)
-    running = {name: Running(name, url(name)) for name in CATALOGUE.functions}
+    running = {name: DeployedFunction(name, url(name)) for name in CATALOGUE.functions}
     return Observed(none, none, admin.topics(), admin.subscriptions(), none, running, none, none, none)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from gapless.model import Acknowledged, Target, Verdict
-from gapless.questions.acknowledgements import State, as_yaml, compare, in_look, parse, read
+from gapless.questions.acknowledgements import AckState, as_yaml, compare, in_look, parse, read
 from gapless.questions.explain import explain
 from tests.conftest import Shop
 
@@ -69,7 +69,7 @@ def test_an_acknowledged_gap_is_left_alone_by_every_repair_shown_by_every_look_a
     assert report.after.judgement.counts()[Verdict.ACKNOWLEDGED] == 3
     assert shop.apply(FIRST, LAST, force=True).landed == {o.target for o in report.outcomes}
     (told,) = in_look(shop.pipeline, report.after)
-    assert (told.state, told.targets, told.filled) == (State.ACTIVE, 3, 0)
+    assert (told.state, told.targets, told.filled) == (AckState.ACTIVE, 3, 0)
     evidence = explain(shop.pipeline, report.after, Target("revenue", DAY))
     assert (evidence.verdict, [w.owner for w in evidence.acknowledged]) == (Verdict.ACKNOWLEDGED, ["ana"])
     assert not list(evidence.roots())
@@ -84,13 +84,13 @@ def test_it_reopens_when_its_source_is_written_and_when_its_last_day_has_passed(
     reopened = shop.scan()
     assert {g.target.day for g in reopened.judgement.gaps} == {FIRST, date(2024, 2, 2)}
     assert {t.word.first: t.state for t in in_look(shop.pipeline, reopened)} == {
-        FIRST: State.REOPENED, DAY: State.ACTIVE,
+        FIRST: AckState.REOPENED, DAY: AckState.ACTIVE,
     }  # fmt: skip
 
     shop.clock.now += timedelta(days=1)
     expired = shop.scan()
     assert {g.target.day for g in expired.judgement.gaps} == {FIRST, date(2024, 2, 2), DAY}
-    assert {t.word.first: t.state for t in in_look(shop.pipeline, expired)}[DAY] is State.EXPIRED
+    assert {t.word.first: t.state for t in in_look(shop.pipeline, expired)}[DAY] is AckState.EXPIRED
     report = shop.apply()
     assert report.after is not None
     assert report.after.judgement.complete

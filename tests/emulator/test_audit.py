@@ -74,7 +74,7 @@ def test_dates_that_fail_keep_their_old_data_and_the_others_are_published(
     assert all(status in ("partial", "failed") for day, status, _ in recorded if day in BAD)
     ((topic, message),) = faulty.bus.sent
     assert (topic, message["processor_name"]) == ("shop-2", "revenue")
-    assert message["game_dates"] == [day.isoformat() for day in GOOD]
+    assert message["dates"] == [day.isoformat() for day in GOOD]
     assert chain.staged() == []
 
 

@@ -19,7 +19,7 @@ import pytest
 from gapless.errors import Halted, Refused, TransientFailure
 from gapless.model import Target, Verdict, Wanted
 from gapless.tasks.cleanup.cleaner import Cleaner
-from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.decision import CleanupRules
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from tests.conftest import ROOT, Bench, Clock, Season, Shop, Watched, plain
 
@@ -46,7 +46,7 @@ class Yard:
         return Cleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
 
     def clean(self, bench: Bench | None = None, *, dry_run: bool = False, **rules: Any) -> Cleaned:
-        (done,) = self.cleaner(bench).clean_up(Rules(**rules), dry_run=dry_run)
+        (done,) = self.cleaner(bench).clean_up(CleanupRules(**rules), dry_run=dry_run)
         return done
 
     def watched(self) -> tuple[Shop, Watched]:
@@ -356,7 +356,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from gapless.tasks.cleanup.cleaner import Cleaner
-from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.decision import CleanupRules
 from gapless.declare.settings import read_settings
 from gapless.wiring import connect
 from tests.conftest import Watched
@@ -365,7 +365,7 @@ settings = replace(read_settings({}, home=Path(home)), pipeline=Path(pipeline))
 gapless = connect(settings, lambda: datetime.fromisoformat(now))
 watched = Watched(gapless.warehouse)
 watched.before = lambda purpose: os.kill(os.getpid(), 9) if purpose == "cleanup" else None
-Cleaner(gapless.pipeline, watched, gapless.clock, settings).clean_up(Rules(), dry_run=False)
+Cleaner(gapless.pipeline, watched, gapless.clock, settings).clean_up(CleanupRules(), dry_run=False)
 """
 
 
@@ -468,7 +468,7 @@ def test_one_table_that_is_refused_does_not_keep_the_others_waiting(yard: Yard, 
     )  # fmt: skip
     generation = both.scan().observation.ledger.generation
     both.book("//elsewhere").claim([Wanted(Target("forecast", OLD[0]), 0, "missing")], 0, generation, "repair")
-    results = yard.cleaner(both).clean_up(Rules(), dry_run=False)
+    results = yard.cleaner(both).clean_up(CleanupRules(), dry_run=False)
     assert [(each.table, each.status) for each in results] == [
         ("shop_mart.forecast", Ended.REFUSED), ("shop_mart.standing", Ended.DONE),
     ]  # fmt: skip
@@ -479,10 +479,10 @@ def test_nothing_is_changed_when_changes_are_switched_off(yard: Yard) -> None:
     for switch in ({"halted": True}, {"report_only": True}):
         cleaner.settings = replace(yard.shop.gapless.settings, **switch)
         with pytest.raises(Halted, match="GAPLESS_"):
-            cleaner.clean_up(Rules(), dry_run=False)
+            cleaner.clean_up(CleanupRules(), dry_run=False)
         with pytest.raises(Halted, match="GAPLESS_"):
             cleaner.restore("x", dry_run=False)
-        assert [each.status for each in cleaner.clean_up(Rules(), dry_run=True)] == [Ended.DRY_RUN]
+        assert [each.status for each in cleaner.clean_up(CleanupRules(), dry_run=True)] == [Ended.DRY_RUN]
 
 
 # -- restore -----------------------------------------------------------------------------------------------------------
@@ -607,7 +607,7 @@ def test_what_was_removed_is_never_a_gap(built_season: Season) -> None:
     def clean(bench: Bench, **rules: Any) -> list[Cleaned]:
         gapless = bench.gapless
         cleaner = Cleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
-        return cleaner.clean_up(Rules(**rules), dry_run=False)
+        return cleaner.clean_up(CleanupRules(**rules), dry_run=False)
 
     def verdicts(bench: Bench, last: date) -> dict[Target, Verdict | None]:
         look = bench.scan(season.pipeline.history_start, last)

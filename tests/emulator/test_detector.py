@@ -17,7 +17,7 @@ from gapless.logs import Log
 from gapless.messages import RUN_TOPIC
 from gapless.model import Target, Wanted
 from gapless.tasks.detect.detector import PREFIX, Detection, GapHistory, detect
-from gapless.tell.alerts import Alert, Channel, LogChannel, Severity, SqlAlertBook, Teller
+from gapless.tell.alerts import Alert, Channel, LogChannel, SqlAlertBook, Teller, Urgency
 from gapless.tell.slack import Undelivered
 from tests.conftest import Bench, Season, Shop, Watched
 
@@ -306,7 +306,7 @@ def test_of_many_detectors_at_once_exactly_one_tells(old: Shop) -> None:
 
 
 def test_who_read_the_log_before_another_told_reads_it_again(old: Shop) -> None:
-    alert = Alert("gaps/x", Severity.PAGE, 1, "x")
+    alert = Alert("gaps/x", Urgency.PAGE, 1, "x")
     slow, fast = Morning(old), Morning(old)
     memory = slow.teller.book.read()
     notices = fast.teller.tell([alert]).notices
@@ -336,7 +336,7 @@ class OneTimeIds(Watched):
 
 def test_an_id_that_a_failed_insert_used_up_silences_nobody(old: Shop) -> None:
     warehouse = OneTimeIds(old.gapless.warehouse, fail_next=True)
-    alert = Alert("gaps/x", Severity.PAGE, 1, "x")
+    alert = Alert("gaps/x", Urgency.PAGE, 1, "x")
     morning = Morning(replace(old, gapless=replace(old.gapless, warehouse=warehouse)))
     morning.teller.tell([alert])  # sent, though it cannot be remembered
     assert (len(morning.sent), morning.told()) == (1, {})
@@ -501,6 +501,6 @@ def season(built_season: Season) -> Iterator[Season]:
 def test_a_whole_season_off_season_and_bootstrap_included_is_no_alert(season: Season) -> None:
     morning = Morning(season, LogChannel())
     found = morning()
-    assert [alert for alert in found.alerts if alert.severity is not Severity.INFO] == []
+    assert [alert for alert in found.alerts if alert.severity is not Urgency.INFO] == []
     assert found.summary[0].endswith("100.0 % complete, 0 gaps")
     assert morning.reports() == []

@@ -11,7 +11,7 @@ import pytest
 
 from gapless.model import Target, Upkeep
 from gapless.questions.reports.comparison import compare
-from gapless.questions.reports.run_history import DayOfRuns, Teller, Told, Word, read_outcomes, read_runs
+from gapless.questions.reports.run_history import DayOfRuns, Tracked, Tracker, Word, read_outcomes, read_runs
 from gapless.tasks.detect.detector import GapHistory
 from tests.conftest import Shop
 from tests.emulator.test_audit import spoiled
@@ -36,7 +36,7 @@ def report(shop: Shop, *runs: Mapping[str, Any]) -> None:
         )
 
 
-def told(shop: Shop, teller: Teller = Teller.TRACKER) -> dict[tuple[str, date], Told]:
+def told(shop: Shop, teller: Tracker = Tracker.TRACKER) -> dict[tuple[str, date], Tracked]:
     history = read_runs(shop.gapless.warehouse, shop.pipeline, FIRST, LAST, shop.clock())
     return {(each.processor, each.day): each for each in history.told if each.teller is teller}
 
@@ -114,7 +114,7 @@ def test_runs_without_an_id_are_told_apart_by_their_begin_and_runs_without_a_dat
 def test_own_outcomes_speak_too_and_a_partial_one_has_its_count(shop: Shop, tmp_path: Path) -> None:
     shop.sell(FIRST, LAST)
     shop.variant(tmp_path, sql={"revenue": spoiled("NOT (day = '2024-02-03' AND branch = 'A')")}).apply()
-    own = {key: each for key, each in told(shop, Teller.OWN).items() if each.processor == "revenue"}
+    own = {key: each for key, each in told(shop, Tracker.OWN).items() if each.processor == "revenue"}
     assert len(own) == 8
     assert (own["revenue", DAY].word, own["revenue", DAY].records, own["revenue", DAY].empty) == (Word.FAILED, 0, 1)
     assert (own["revenue", FIRST].word, own["revenue", FIRST].records) == (Word.SUCCESS, 3)

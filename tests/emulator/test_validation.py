@@ -11,7 +11,7 @@ import pytest
 from gapless import ledger
 from gapless.model import Scope, Target
 from gapless.questions.classify import Category
-from gapless.questions.validation import Check, Finding, Repair, Report, Severity, read_by, validate
+from gapless.questions.validation import Check, Finding, Repair, Severity, ValidationReport, read_by, validate
 from tests.conftest import Shop
 
 FIRST, LAST = date(2024, 1, 15), date(2024, 2, 4)
@@ -21,11 +21,11 @@ BRANCHES = "ABCDEFGHIJ"
 
 def look_over(
     shop: Shop, first: date | None = None, last: date | None = None, checks: Collection[Check] = tuple(Check)
-) -> Report:
+) -> ValidationReport:
     return validate(shop.engine(lift_storm=True), shop.gapless.warehouse, shop.scope(first, last), checks)
 
 
-def found(report: Report, check: Check) -> list[Finding]:
+def found(report: ValidationReport, check: Check) -> list[Finding]:
     return [finding for finding in report.findings if finding.check is check]
 
 

@@ -180,20 +180,20 @@ def test_the_same_gap_seen_twice_is_run_once(shop: Shop) -> None:
 
 
 def test_a_completion_message_has_the_fields_that_consumers_know(chain: Shop) -> None:
-    """10. Message drift: one contract; a single date has game_date, a range has start_date, end_date, game_dates."""
+    """10. Message drift: one contract; a single date has date, a range has start_date, end_date, dates (their declared names)."""
     chain.sell(FIRST, LAST)
     chain.apply(DAY, DAY, "revenue")
     chain.apply(FIRST, LAST, "revenue")
     (_, single), (topic, many) = chain.bus.sent
     assert topic == "shop-2"
-    assert (single["event_type"], single["game_date"], single["game_dates"]) == (
+    assert (single["event_type"], single["date"], single["dates"]) == (
         "processor_complete",
         "2024-02-04",
         ["2024-02-04"],
     )
     assert many["event_type"] == "backfill_complete"
-    assert (many["start_date"], many["end_date"], len(many["game_dates"])) == ("2024-02-01", "2024-02-08", 7)
-    assert "game_date" not in many
+    assert (many["start_date"], many["end_date"], len(many["dates"])) == ("2024-02-01", "2024-02-08", 7)
+    assert "date" not in many
     for message in (single, many):
         assert {
             "processor_name",
@@ -208,7 +208,7 @@ def test_a_completion_message_has_the_fields_that_consumers_know(chain: Shop) ->
             "trigger_source",
         } <= set(message)
         assert (message["output_dataset"], message["output_table"]) == ("shop_mart", "revenue")
-        assert message["record_count"] == 3 * len(message["game_dates"])
+        assert message["record_count"] == 3 * len(message["dates"])
         assert json.loads(json.dumps(message)) == message
 
 

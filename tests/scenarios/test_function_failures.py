@@ -72,7 +72,7 @@ def test_what_a_phase_waits_for_is_declared_and_not_who_happens_to_report(chain:
     """9. Expected-list drift: a producer that nobody declared is heard, and one that stays silent is not waited for."""
     chain.built(FIRST, LAST)
     chain.delete(STANDING)
-    event = {"processor_name": "a_sixth_processor", "game_date": DAY.isoformat(), "status": "success"}
+    event = {"processor_name": "a_sixth_processor", "date": DAY.isoformat(), "status": "success"}
     told = post("phase3_to_phase4", chain.gapless, push(event))
     assert told["triggered"] == 1
     assert [message["processor"] for topic, message in chain.bus.sent if topic == RUN_TOPIC] == ["standing"]

@@ -17,9 +17,9 @@ import pytest
 
 from gapless.model import Target
 from gapless.nba.sample.incidents import by_name
-from gapless.questions.reports.comparison import Comparison, Finding, compare
+from gapless.questions.reports.comparison import Comparison, Confirmation, compare
 from gapless.questions.reports.failures import causes
-from gapless.questions.reports.run_history import Teller, read_outcomes, read_runs
+from gapless.questions.reports.run_history import Tracker, read_outcomes, read_runs
 from tests.conftest import Bench, Result, Season, Shop
 from tests.emulator.test_audit import spoiled
 
@@ -46,8 +46,8 @@ def test_four_dates_of_which_the_history_says_0_are_tracking_faults_and_no_loss(
     """8 to 11 January of a season like that one: 0 by the history, and every player of every game is there."""
     found = compared(tracked, DAYS[0], DAYS[-1])
     assert found.losses == []
-    assert found.findings[Teller.TRACKER] == {Finding.FAULT: 12}
-    assert found.findings[Teller.OWN][Finding.FAULT] == 0
+    assert found.findings[Tracker.TRACKER] == {Confirmation.FAULT: 12}
+    assert found.findings[Tracker.OWN][Confirmation.FAULT] == 0
     summary = {f.target.day: (f.told.records, f.seen.rows, f.units) for f in found.faults if f.target.processor == PGS}
     players = tracked.season.players_on
     assert summary == {day: (0, players[day], tracked.season.games_on[day]) for day in DAYS}
@@ -129,7 +129,7 @@ def test_a_run_without_records_never_blocks_a_retry(chain: Shop, tmp_path: Path)
     chain.variant(tmp_path, sql={"revenue": spoiled("day != '2024-02-03'")}).apply()
     before = compared(chain, first, last, "revenue")
     assert [loss.gap.target for loss in before.losses] == [Target("revenue", day)]
-    assert before.findings[Teller.OWN][Finding.LOSS] == 1
+    assert before.findings[Tracker.OWN][Confirmation.LOSS] == 1
     assert {fault.target.day for fault in before.faults} == {first}
 
     chain.clock.now += timedelta(hours=1)

@@ -31,7 +31,7 @@ from gapless.model import Target, days_between
 from gapless.nba.sample.incidents import by_name
 from gapless.nba.sample.known import read_season
 from gapless.questions.classify import Category, Classifier, by_date
-from gapless.questions.validation import Check, Report, Severity, validate
+from gapless.questions.validation import Check, Severity, ValidationReport, validate
 from gapless.tasks.load import load
 from gapless.warehouse.fingerprints import row_hash
 from gapless.wiring import connect, utcnow
@@ -42,7 +42,7 @@ PCF, MLFS, TDZA, PGS = (
 )  # fmt: skip
 
 
-def checked(bench: Bench, first: date | None = None, last: date | None = None) -> Report:
+def checked(bench: Bench, first: date | None = None, last: date | None = None) -> ValidationReport:
     return validate(bench.engine(lift_storm=True), bench.gapless.warehouse, bench.scope(first, last))
 
 
@@ -54,7 +54,7 @@ class Expected(NamedTuple):
     rule: str = ""  # empty: other damage may give it another name
 
 
-def missed(report: Report, expected: list[Expected]) -> list[Expected]:
+def missed(report: ValidationReport, expected: list[Expected]) -> list[Expected]:
     """What was done and not found."""
     told = {
         (Target(f.processor, day), f.check, rule) for f in report.findings for day in f.days for rule in (f.rule, "")

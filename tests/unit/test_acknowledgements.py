@@ -16,7 +16,7 @@ from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import judge
 from gapless.model import Acknowledged, Day, Ledger, Plan, Policy, Scope, Seen, Target, Verdict, days_between
-from gapless.questions.acknowledgements import LONGEST, State, as_yaml, by_range, compare, in_look, parse, standing
+from gapless.questions.acknowledgements import LONGEST, AckState, as_yaml, by_range, compare, in_look, parse, standing
 from tests.support.observations import sparse
 from tests.twin import declare
 
@@ -120,7 +120,7 @@ def test_a_standing_counts_what_is_left_alone_what_reopened_and_what_needs_nothi
     given = word(last=days[3], since=AFTER)
     seen = look(columns, given)
     told = standing(declare(KINDS), seen, given)
-    assert (told.state, told.targets, told.reopened, told.filled) == (State.REOPENED, 2, (days[1],), 1)
+    assert (told.state, told.targets, told.reopened, told.filled) == (AckState.REOPENED, 2, (days[1],), 1)
     assert told.note == "games 2024-01-06 was written since; 1 of its targets are complete"
     assert in_look(declare(KINDS), seen) == [told]
 
@@ -128,7 +128,7 @@ def test_a_standing_counts_what_is_left_alone_what_reopened_and_what_needs_nothi
 def test_an_acknowledgement_that_nothing_needs_says_so_and_is_no_part_of_a_scan() -> None:
     seen = look({"games": {DAY: there()}, "summary": {DAY: there()}}, word())
     told = standing(declare(KINDS), seen, word())
-    assert (told.state, told.note) == (State.ACTIVE, "nothing needs it: 1 of its targets are complete")
+    assert (told.state, told.note) == (AckState.ACTIVE, "nothing needs it: 1 of its targets are complete")
     assert in_look(declare(KINDS), seen) == []
 
 
@@ -136,13 +136,13 @@ def test_an_expired_one_is_shown_where_its_gap_asks_for_work_again() -> None:
     expired = word(expires=date(2024, 1, 19))
     seen = look({"games": {DAY: there()}, "summary": {DAY: LOST}}, expired)
     (told,) = in_look(declare(KINDS), seen)
-    assert (told.state, told.targets, told.note) == (State.EXPIRED, 0, "expired on 2024-01-19")
+    assert (told.state, told.targets, told.note) == (AckState.EXPIRED, 0, "expired on 2024-01-19")
 
 
 def test_a_source_that_appears_after_all_is_said_to_have_reopened() -> None:
     given = word("odds", FIRST, date(2024, 1, 10), since=BEFORE)
     told = standing(declare(KINDS), look({"odds": {DAY: there()}}, given), given)
-    assert (told.state, told.targets, told.reopened) == (State.REOPENED, 9, (DAY,))
+    assert (told.state, told.targets, told.reopened) == (AckState.REOPENED, 9, (DAY,))
 
 
 def test_only_the_scope_of_a_look_counts() -> None:
@@ -152,7 +152,7 @@ def test_only_the_scope_of_a_look_counts() -> None:
 
 
 def test_an_acknowledgement_of_a_processor_that_is_gone_does_not_stand_in_the_way() -> None:
-    assert standing(declare(KINDS), look({}), word("of_old")).state is State.ACTIVE
+    assert standing(declare(KINDS), look({}), word("of_old")).state is AckState.ACTIVE
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

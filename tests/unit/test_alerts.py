@@ -24,13 +24,13 @@ from gapless.tell.alerts import (
     LEASE,
     REPEAT,
     Alert,
-    Delivery,
+    AlertState,
+    Delivered,
     LogChannel,
+    LoggedAlert,
     News,
     Notice,
-    Severity,
-    State,
-    Told,
+    Urgency,
     compose,
     console_url,
     decide,
@@ -39,16 +39,16 @@ from gapless.tell.alerts import (
 from gapless.tell.slack import SlackChannel, Undelivered
 
 NOW = datetime(2024, 2, 12, 11, tzinfo=UTC)
-PAGE = Alert("gaps/flood", Severity.PAGE, 143, "143 gaps are open, more than 100", "143 missing")
-OLD = Alert("gaps/old/revenue", Severity.WARNING, 3, "revenue: 3 dates could have been filled", "2024-01-01")
-THIN = Alert("gaps/thin/revenue", Severity.INFO, 1, "revenue: 1 date is thin")
+PAGE = Alert("gaps/flood", Urgency.PAGE, 143, "143 gaps are open, more than 100", "143 missing")
+OLD = Alert("gaps/old/revenue", Urgency.WARNING, 3, "revenue: 3 dates could have been filled", "2024-01-01")
+THIN = Alert("gaps/thin/revenue", Urgency.INFO, 1, "revenue: 1 date is thin")
 
 
-def sent(alert: Alert, at: datetime, state: State = State.SENT) -> dict[str, Told]:
-    return {alert.key: Told(alert.severity, state, alert.size, alert.headline, at)}
+def sent(alert: Alert, at: datetime, state: AlertState = AlertState.SENT) -> dict[str, LoggedAlert]:
+    return {alert.key: LoggedAlert(alert.severity, state, alert.size, alert.headline, at)}
 
 
-def news(alert: Alert, told: Mapping[str, Told], now: datetime = NOW) -> News | None:
+def news(alert: Alert, told: Mapping[str, LoggedAlert], now: datetime = NOW) -> News | None:
     notices = decide([alert], told, now)
     assert len(notices) <= 1
     return notices[0].news if notices else None
@@ -86,26 +86,26 @@ def test_more_of_it_is_told_a_day_later_and_less_of_it_never() -> None:
 
 
 def test_what_became_graver_is_told_at_once() -> None:
-    assert news(OLD._replace(severity=Severity.PAGE), sent(OLD, NOW - timedelta(minutes=1))) is News.WORSE
+    assert news(OLD._replace(severity=Urgency.PAGE), sent(OLD, NOW - timedelta(minutes=1))) is News.WORSE
 
 
 def test_what_did_not_arrive_is_told_by_the_next_run() -> None:
-    assert news(THIN, sent(THIN, NOW - timedelta(minutes=1), State.UNDELIVERED)) is News.NEW
+    assert news(THIN, sent(THIN, NOW - timedelta(minutes=1), AlertState.UNDELIVERED)) is News.NEW
 
 
 def test_what_another_run_is_telling_is_left_to_it_until_its_lease_ends() -> None:
-    assert news(OLD, sent(OLD, NOW - timedelta(minutes=1), State.CLAIMED)) is None
-    assert news(OLD, sent(OLD, NOW - LEASE, State.CLAIMED)) is News.NEW
-    assert decide([], sent(OLD, NOW - timedelta(minutes=1), State.CLAIMED), NOW) == ()
-    assert decide([], sent(OLD, NOW - LEASE, State.CLAIMED), NOW)[0].news is News.OVER
+    assert news(OLD, sent(OLD, NOW - timedelta(minutes=1), AlertState.CLAIMED)) is None
+    assert news(OLD, sent(OLD, NOW - LEASE, AlertState.CLAIMED)) is News.NEW
+    assert decide([], sent(OLD, NOW - timedelta(minutes=1), AlertState.CLAIMED), NOW) == ()
+    assert decide([], sent(OLD, NOW - LEASE, AlertState.CLAIMED), NOW)[0].news is News.OVER
 
 
 def test_what_is_over_is_told_once_and_only_by_a_run_that_saw_everything() -> None:
     told = sent(PAGE, NOW - timedelta(hours=1))
     assert [(n.news, n.alert.headline) for n in decide([], told, NOW)] == [(News.OVER, PAGE.headline)]
     assert decide([], told, NOW, whole=False) == ()
-    assert decide([], sent(PAGE, NOW, State.RECOVERED), NOW) == ()
-    assert news(PAGE, sent(PAGE, NOW, State.RECOVERED)) is News.NEW
+    assert decide([], sent(PAGE, NOW, AlertState.RECOVERED), NOW) == ()
+    assert news(PAGE, sent(PAGE, NOW, AlertState.RECOVERED)) is News.NEW
 
 
 def test_the_gravest_comes_first_and_what_is_over_last() -> None:
@@ -117,7 +117,7 @@ def test_the_gravest_comes_first_and_what_is_over_last() -> None:
 KEYS = ["gaps/flood", "gaps/scan", "gaps/old/a"]
 alerts = st.builds(
     lambda key, severity, size: Alert(key, severity, size, f"{key} {size}"),
-    st.sampled_from(KEYS), st.sampled_from(list(Severity)), st.integers(1, 5),
+    st.sampled_from(KEYS), st.sampled_from(list(Urgency)), st.integers(1, 5),
 )  # fmt: skip
 looks = st.lists(alerts, max_size=3, unique_by=lambda alert: alert.key)
 
@@ -127,16 +127,16 @@ class World:
     """The log, as runs with a channel that sometimes fails fill it; and what people read."""
 
     now: datetime = NOW
-    told: dict[str, Told] = field(default_factory=dict)
+    told: dict[str, LoggedAlert] = field(default_factory=dict)
     read: list[tuple[datetime, Notice]] = field(default_factory=list)
 
     def run(self, found: list[Alert], works: bool, hours: int) -> None:
         self.now += timedelta(hours=hours)
         for notice in decide(found, self.told, self.now):
             alert = notice.alert
-            state = State.RECOVERED if notice.news is News.OVER else State.SENT
-            state = state if works else State.UNDELIVERED
-            self.told[alert.key] = Told(alert.severity, state, alert.size, alert.headline, self.now)
+            state = AlertState.RECOVERED if notice.news is News.OVER else AlertState.SENT
+            state = state if works else AlertState.UNDELIVERED
+            self.told[alert.key] = LoggedAlert(alert.severity, state, alert.size, alert.headline, self.now)
             if works:
                 self.read.append((self.now, notice))
 
@@ -163,7 +163,7 @@ def test_growing_and_shrinking_never_makes_more_than_one_message_a_day_of_one_se
 ) -> None:
     world = World()
     for found, works, hours in history:
-        steady = [Alert(key, Severity.WARNING, 1, key) for key in KEYS]
+        steady = [Alert(key, Urgency.WARNING, 1, key) for key in KEYS]
         sizes = {alert.key: alert.size for alert in found}
         world.run([alert._replace(size=sizes.get(alert.key, 1)) for alert in steady], works, hours)
     for key in KEYS:
@@ -176,7 +176,7 @@ def test_every_open_alert_ends_with_a_notice_that_it_is_over(history: list[tuple
     world = World()
     for found, works, hours in history:
         world.run(found, works, hours)
-    opened = {key for key, told in world.told.items() if told.state is not State.RECOVERED}
+    opened = {key for key, told in world.told.items() if told.state is not AlertState.RECOVERED}
     before = len(world.read)
     world.run([], True, 1)
     assert {n.alert.key for _, n in world.read[before:] if n.news is News.OVER} == opened
@@ -199,7 +199,7 @@ def test_people_never_read_that_something_is_over_before_a_run_said_it_is_there(
 
 @given(st.permutations([THIN, OLD, PAGE]), st.lists(st.sampled_from([THIN, OLD, PAGE]), unique=True))
 def test_the_order_in_which_things_are_found_is_irrelevant(found: list[Alert], known: list[Alert]) -> None:
-    told: dict[str, Told] = {}
+    told: dict[str, LoggedAlert] = {}
     for alert in known:
         told |= sent(alert, NOW - timedelta(days=2))
     assert decide(found, told, NOW) == decide(sorted(found), dict(reversed(told.items())), NOW)
@@ -240,7 +240,7 @@ def test_the_link_names_the_project_and_the_function() -> None:
 
 
 def test_a_delivery_counts_pages_and_recoveries() -> None:
-    told = Delivery((Notice(PAGE, News.NEW), Notice(OLD, News.STILL), Notice(PAGE, News.OVER)))
+    told = Delivered((Notice(PAGE, News.NEW), Notice(OLD, News.STILL), Notice(PAGE, News.OVER)))
     assert (told.paged, told.recovered) == (1, 1)
     LogChannel().send("nothing happens")
 

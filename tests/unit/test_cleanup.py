@@ -17,7 +17,7 @@ from gapless.declare.pipeline import load_pipeline
 from gapless.declare.processor import Processor
 from gapless.errors import Refused, TransientFailure
 from gapless.model import days_between
-from gapless.tasks.cleanup.decision import Counts, Decision, Lease, Rules, decide, reader_of_the_past
+from gapless.tasks.cleanup.decision import CleanupRules, Decision, Lease, RowCounts, decide, reader_of_the_past
 from gapless.tasks.cleanup.outcome import Cleaned, Ended, raise_first
 from gapless.tasks.cleanup.statements import absent, back_up, backup_name, bring_back, compare, count, delete
 from tests.conftest import shop_pipeline
@@ -29,16 +29,16 @@ NOON = datetime(2026, 1, 12, 17, tzinfo=UTC)
 TODAY = date(2026, 1, 12)
 
 
-DEFAULT = Rules()
+DEFAULT = CleanupRules()
 
 
 def decided(
     days: Mapping[date, int],
-    rules: Rules = DEFAULT,
+    rules: CleanupRules = DEFAULT,
     now: datetime = NOON,
     leases: tuple[Lease, ...] = (),
 ) -> Decision:
-    return decide(NBA, UPCG, Counts(days), leases, rules, now)
+    return decide(NBA, UPCG, RowCounts(days), leases, rules, now)
 
 
 def daily(first: date, last: date, rows: int = 200) -> dict[date, int]:
@@ -94,7 +94,7 @@ def test_whatever_is_asked_no_date_of_today_or_later_goes(
 ) -> None:
     today = now.astimezone(EASTERN).date()
     days = {today + timedelta(days=n): 5 for n in offsets}
-    decision = decided(days, Rules(keep, all_history=all_history), now)
+    decision = decided(days, CleanupRules(keep, all_history=all_history), now)
     if not decision.refusal:
         assert all(day < today for day in decision.days)
         assert set(decision.days) == {day for day in days if day < today - timedelta(days=keep)}
@@ -105,15 +105,15 @@ def test_whatever_is_asked_no_date_of_today_or_later_goes(
 
 @pytest.mark.parametrize("keep", [0, -1, -30])
 def test_games_of_today_or_later_are_never_touched_even_in_an_empty_table(keep: int) -> None:
-    assert "not over yet" in decided({}, Rules(keep)).refusal
-    assert "not over yet" in decided(daily(TODAY, TODAY), Rules(keep, all_history=True)).refusal
+    assert "not over yet" in decided({}, CleanupRules(keep)).refusal
+    assert "not over yet" in decided(daily(TODAY, TODAY), CleanupRules(keep, all_history=True)).refusal
 
 
 def test_a_clock_that_runs_ahead_of_the_warehouse_is_not_believed() -> None:
-    there = Counts(daily(date(2026, 1, 1), date(2026, 1, 20), 5), today=date(2026, 1, 12))
-    ahead = decide(NBA, UPCG, there, (), Rules(), NOON + timedelta(days=30))
+    there = RowCounts(daily(date(2026, 1, 1), date(2026, 1, 20), 5), today=date(2026, 1, 12))
+    ahead = decide(NBA, UPCG, there, (), CleanupRules(), NOON + timedelta(days=30))
     assert "for the warehouse it is 2026-01-12 only" in ahead.refusal
-    assert not decide(NBA, UPCG, there, (), Rules(), NOON).refusal
+    assert not decide(NBA, UPCG, there, (), CleanupRules(), NOON).refusal
 
 
 def test_a_date_under_repair_keeps_the_whole_table_waiting() -> None:
@@ -147,7 +147,7 @@ def test_an_implausible_share_is_refused_unless_all_history_was_asked_for(old: i
     if refused:
         assert f"{old:,} of {old + kept:,} rows" in refusal
         assert "--all-history" in refusal
-    assert not decided(days, Rules(all_history=True)).refusal
+    assert not decided(days, CleanupRules(all_history=True)).refusal
 
 
 def test_a_season_of_mornings_is_never_refused_and_ends_with_an_empty_table() -> None:
@@ -169,8 +169,8 @@ def test_a_season_of_mornings_is_never_refused_and_ends_with_an_empty_table() ->
 
 def test_more_dates_than_a_job_may_touch_are_taken_in_parts() -> None:
     days = daily(date(2018, 1, 1), date(2025, 12, 31), 1)
-    assert "--older-than" in decided(days, Rules(all_history=True)).refusal
-    assert not decided(days, Rules(keep_days=1500, all_history=True)).refusal
+    assert "--older-than" in decided(days, CleanupRules(all_history=True)).refusal
+    assert not decided(days, CleanupRules(keep_days=1500, all_history=True)).refusal
 
 
 def test_in_the_shipped_pipeline_nothing_reads_what_a_clean_up_removes() -> None:
@@ -202,7 +202,7 @@ def test_a_table_whose_past_is_read_is_not_cleaned(
     pipeline = shop_pipeline(tmp_path, change=change)
     forecast = pipeline.processor("forecast")
     assert bool(reader_of_the_past(pipeline, forecast, 7)) == reads
-    refusal = decide(pipeline, forecast, Counts({}), (), Rules(), NOON).refusal
+    refusal = decide(pipeline, forecast, RowCounts({}), (), CleanupRules(), NOON).refusal
     assert ("standing reads its past rows" in refusal) == reads
 
 

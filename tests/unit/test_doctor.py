@@ -23,18 +23,18 @@ from gapless.doctor.declared import (
 from gapless.doctor.diagnosis import findings, unchecked
 from gapless.doctor.facts import (
     Capacity,
-    Column,
+    DeployedFunction,
     Grants,
     Job,
     NotChecked,
     NotThere,
     Observed,
-    Running,
     Subscription,
     Table,
+    TableColumn,
     observe,
 )
-from gapless.doctor.finding import AREAS, Finding, ranked
+from gapless.doctor.finding import AREAS, Difference, ranked
 from gapless.errors import CannotObserve
 from gapless.ledger import TABLES
 from gapless.messages import DEAD_LETTER_TOPIC
@@ -70,7 +70,7 @@ def healthy() -> Observed:
     writers: dict[str, set[str]] = {name: set() for name in datasets}
     for name, f in CATALOGUE.functions.items():
         service = f"gapless-{name.replace('_', '-')}"
-        functions[service] = Running(
+        functions[service] = DeployedFunction(
             name, url(name), COMMIT, account(name), frozenset({f"serviceAccount:{PUSH}", f"serviceAccount:{CLOCK}"}),
             True, f.timeout_seconds, {"GAPLESS_COMMIT": COMMIT, **f.environment}, frozenset(f.secrets), 403,
             capacity=Capacity(f.memory_mb, f.cpu, f.concurrency, f.min_instances, f.max_instances),
@@ -86,7 +86,7 @@ def healthy() -> Observed:
             for each in names:
                 holders[each].add(member)
     subscriptions[DEAD_LETTER_TOPIC] = Subscription(DEAD_LETTER_TOPIC)
-    tables = declared_tables(PIPELINE) | {view: Table({"x": Column("STRING")}) for view in PIPELINE.views.values()}
+    tables = declared_tables(PIPELINE) | {view: Table({"x": TableColumn("STRING")}) for view in PIPELINE.views.values()}
     frozen: list[Mapping[str, frozenset[str]]] = [
         {name: frozenset(members) for name, members in holders.items()} for holders in (publishers, readers, writers)
     ]
@@ -103,7 +103,7 @@ def with_table(seen: Observed, **changes: Any) -> Observed:
     return replace(seen, tables={**seen.tables, TABLE: replace(seen.tables[TABLE], **changes)})
 
 
-def with_column(seen: Observed, name: str, column: Column | None) -> Observed:
+def with_column(seen: Observed, name: str, column: TableColumn | None) -> Observed:
     assert not isinstance(seen.tables, NotChecked)
     columns = {key: value for key, value in seen.tables[TABLE].columns.items() if key != name}
     return with_table(seen, columns=columns | ({name: column} if column else {}))
@@ -201,19 +201,19 @@ CASES: dict[str, tuple[Change, str, str, str, str]] = {
         f"ALTER TABLE `{TABLE}` ADD COLUMN points INT64",
     ),
     "a type that can be widened": (
-        lambda s: with_column(s, "usage_rate", Column("INT64")), "tables", "error", f"{TABLE}.usage_rate is INT64",
+        lambda s: with_column(s, "usage_rate", TableColumn("INT64")), "tables", "error", f"{TABLE}.usage_rate is INT64",
         f"ALTER TABLE `{TABLE}` ALTER COLUMN usage_rate SET DATA TYPE NUMERIC",
     ),
     "a type that cannot": (
-        lambda s: with_column(s, "points", Column("STRING", True)), "tables", "error",
+        lambda s: with_column(s, "points", TableColumn("STRING", True)), "tables", "error",
         f"{TABLE}.points is STRING, declared is INT64", "REPLACE (CAST(points AS INT64) AS points)",
     ),
     "a column refuses NULL": (
-        lambda s: with_column(s, "nba_game_id", Column("STRING", True)), "tables", "error",
+        lambda s: with_column(s, "nba_game_id", TableColumn("STRING", True)), "tables", "error",
         "refuses NULL, which the declaration allows", "DROP NOT NULL",
     ),
     "an undeclared column refuses NULL": (
-        lambda s: with_column(s, "extra", Column("STRING", True)), "tables", "error",
+        lambda s: with_column(s, "extra", TableColumn("STRING", True)), "tables", "error",
         "extra is not declared and refuses NULL", "DROP NOT NULL",
     ),
     "not partitioned": (
@@ -509,9 +509,9 @@ def test_an_address_may_differ_in_what_does_not_matter() -> None:
 
 
 def test_columns_that_the_declaration_does_not_know_are_left_alone() -> None:
-    assert findings(DECLARED, with_column(healthy(), "note", Column("STRING"))) == []
+    assert findings(DECLARED, with_column(healthy(), "note", TableColumn("STRING"))) == []
     # the audit asks for what is required; a table of old need not
-    assert findings(DECLARED, with_column(healthy(), "points", Column("INT64"))) == []
+    assert findings(DECLARED, with_column(healthy(), "points", TableColumn("INT64"))) == []
 
 
 def test_on_an_emulator_fixes_are_requests_to_it() -> None:
@@ -599,13 +599,13 @@ def test_the_declared_tables_are_those_that_are_created() -> None:
 def test_a_statement_is_read_with_sizes_partitions_and_clusters() -> None:
     text = "CREATE TABLE x (\n  a STRING NOT NULL,\n  b NUMERIC(5,2), c DATE\n)\nPARTITION BY c\nCLUSTER BY a, b"
     assert parse_table(text) == Table(
-        {"a": Column("STRING", True), "b": Column("NUMERIC(5,2)"), "c": Column("DATE")}, "c", ("a", "b")
+        {"a": TableColumn("STRING", True), "b": TableColumn("NUMERIC(5,2)"), "c": TableColumn("DATE")}, "c", ("a", "b")
     )
 
 
 def test_errors_come_first() -> None:
-    found = [Finding("tables", *rest, "") for rest in (("n", "note"), ("w", "warning"))] + [
-        Finding("channels", "e", "error", "")
+    found = [Difference("tables", *rest, "") for rest in (("n", "note"), ("w", "warning"))] + [
+        Difference("channels", "e", "error", "")
     ]
     assert [f.what for f in ranked(found)] == ["e", "w", "n"]
     assert {f.area for change, *_ in CASES.values() for f in findings(DECLARED, change(healthy()))} == set(AREAS)

@@ -13,7 +13,7 @@ from gapless.execute.executor import cause, chosen, fault
 from gapless.judge.verdicts import judge
 from gapless.model import Cause, Observation, Plan, Policy, Scope, Seen, Target, Verdict
 from gapless.questions.classify import Category, Classifier
-from gapless.questions.preflight import Sources, Standing, check
+from gapless.questions.preflight import CountedRow, Readiness, Sources, check
 from gapless.questions.reports.coverage import has_data
 from gapless.questions.validation.report import Check
 from gapless.questions.validation.tables import Tables
@@ -81,7 +81,7 @@ def test_a_choice_between_two_sources_and_a_preflight_say_the_same_of_a_gate(gat
         "upstream": {"listed": {"own_day": True, "fallback": "raw"}, "raw": {"own_day": True}},
     })  # fmt: skip
     days = {FIRST + timedelta(days=place): there for place, there in enumerate(counts(gate))}
-    rows = [("listed", day, EXPECTED, there, 1) for day, there in days.items()]
+    rows = [CountedRow("listed", day, EXPECTED, there, 1) for day, there in days.items()]
     checked = check(pipeline, look, [Sources(listed, summary)], rows, date(2024, 6, 1))
     for each in checked.dates:
         there = days[each.day]
@@ -89,7 +89,7 @@ def test_a_choice_between_two_sources_and_a_preflight_say_the_same_of_a_gate(gat
         choice = chosen(reader, Seen(EXPECTED, 0, preferred=there), historical=True)
         assert choice is not None
         assert choice.fallback is not enough
-        assert (each.standing is Standing.PARTIAL) is not enough
+        assert (each.standing is Readiness.PARTIAL) is not enough
 
 
 @pytest.mark.parametrize("gate", [54, 55, 56, 67.5, 68, 80.5, 81])

@@ -24,12 +24,12 @@ from gapless.model import (
     Target,
     Verdict,
 )
-from gapless.questions.reports.comparison import Finding, compare, resolved, runs_of_days, says
+from gapless.questions.reports.comparison import Confirmation, compare, resolved, runs_of_days, says
 from gapless.questions.reports.coverage import Coverage, coverage, typical_keys
 from gapless.questions.reports.failures import cause_of, causes, direction, half, halves, newest_between
-from gapless.questions.reports.freshness import Freshness, Standing, freshness
+from gapless.questions.reports.freshness import Freshness, TableStanding, freshness
 from gapless.questions.reports.recent import last_played, recent
-from gapless.questions.reports.run_history import DayOfRuns, Failure, RunHistory, Teller, Told, Word
+from gapless.questions.reports.run_history import DayOfRuns, Failure, RunHistory, Tracked, Tracker, Word
 from gapless.questions.reports.season import label_of, seasons
 from tests.support.observations import sparse
 from tests.twin import declare
@@ -246,62 +246,62 @@ def table(name: str, columns: Mapping[str, Mapping[date, Seen]], **options: Any)
 def test_a_table_that_holds_the_latest_expected_date_is_current() -> None:
     found = table("summary", filled(day(3), day(19)))
     assert (found.latest, found.complete, found.expected, found.behind) == (day(19), day(19), day(19), 0)
-    assert found.standing is Standing.CURRENT
+    assert found.standing is TableStanding.CURRENT
     assert found.written == datetime(2024, 1, 6, 0, 13, 20, tzinfo=UTC)
 
 
 def test_one_day_behind_is_normal_for_a_table_with_that_lag_and_not_for_others() -> None:
     columns = filled(day(18), day(19))
     columns["cache"][day(19)] = nothing()
-    assert (found := table("cache", columns)).standing is Standing.NORMAL_LAG
+    assert (found := table("cache", columns)).standing is TableStanding.NORMAL_LAG
     assert (found.complete, found.expected, found.behind, found.lag) == (day(18), day(19), 1, 1)
     columns = filled(day(18), day(19))
     columns["summary"][day(19)] = nothing()
-    assert table("summary", columns).standing is Standing.BEHIND
+    assert table("summary", columns).standing is TableStanding.BEHIND
 
 
 def test_a_lag_is_a_matter_of_time_not_of_how_many_dates_had_games() -> None:
     """One missing date is normal on the morning after, and not a week later; a pause before it changes nothing."""
     columns = filled(day(5), day(19))
     columns["cache"][day(19)] = nothing()
-    assert (found := table("cache", columns)).standing is Standing.NORMAL_LAG
+    assert (found := table("cache", columns)).standing is TableStanding.NORMAL_LAG
     assert found.behind == 14
     later = datetime(2024, 1, 26, 17, tzinfo=UTC)
-    assert table("cache", columns, now=later).standing is Standing.BEHIND
+    assert table("cache", columns, now=later).standing is TableStanding.BEHIND
 
 
 def test_a_latest_date_that_is_partial_does_not_count_as_there() -> None:
     columns = filled(day(18), day(19))
     columns["summary"][day(19)] = Seen(187, 1, 1, inputs=0, changed_at=WRITTEN)
     found = table("summary", columns)
-    assert (found.latest, found.complete, found.standing) == (day(19), day(18), Standing.BEHIND)
+    assert (found.latest, found.complete, found.standing) == (day(19), day(18), TableStanding.BEHIND)
 
 
 def test_an_older_hole_is_no_matter_of_freshness_and_a_source_without_a_rule_is_never_behind() -> None:
     columns = filled(day(3), day(18), day(19))
     columns["summary"][day(3)] = nothing()
-    assert table("summary", columns).standing is Standing.CURRENT
+    assert table("summary", columns).standing is TableStanding.CURRENT
     columns["lines"] = {day(3): whole()}
     found = table("lines", columns)
-    assert (found.latest, found.expected, found.standing) == (day(3), None, Standing.NO_RULE)
+    assert (found.latest, found.expected, found.standing) == (day(3), None, TableStanding.NO_RULE)
 
 
 def test_a_table_that_never_held_anything_is_behind_since_the_first_date_that_it_lacks() -> None:
     columns = filled(day(10), day(12))
     columns["summary"] = {day(10): nothing(), day(12): nothing()}
     found = table("summary", columns)
-    assert (found.complete, found.expected, found.behind, found.standing) == (None, day(12), 3, Standing.BEHIND)
+    assert (found.complete, found.expected, found.behind, found.standing) == (None, day(12), 3, TableStanding.BEHIND)
 
 
 # --------------------------------------------------------------------------------------------------- comparison
 
 
-def told(name: str, number: int, records: int | None = 0, word: Word = Word.SUCCESS, **fields: Any) -> Told:
+def told(name: str, number: int, records: int | None = 0, word: Word = Word.SUCCESS, **fields: Any) -> Tracked:
     ended = fields.pop("ended_at", datetime(2024, 1, 6, 1, tzinfo=UTC))
-    return Told(fields.pop("teller", Teller.TRACKER), name, day(number), word, records, ended, **fields)
+    return Tracked(fields.pop("teller", Tracker.TRACKER), name, day(number), word, records, ended, **fields)
 
 
-def compared(columns: Mapping[str, Mapping[date, Seen]], *words: Told, ledger: Ledger | None = None) -> Any:
+def compared(columns: Mapping[str, Mapping[date, Seen]], *words: Tracked, ledger: Ledger | None = None) -> Any:
     calendar = dict.fromkeys(columns.get("games", {}), PLAYED)
     pipeline, look = look_at(columns, calendar=calendar, ledger=ledger)
     return compare(pipeline, look, RunHistory(words))
@@ -311,36 +311,36 @@ def compared(columns: Mapping[str, Mapping[date, Seen]], *words: Told, ledger: L
     ("word", "seen", "finding"),
     [
         # history says nothing came, and the table holds the date
-        (told("summary", 5), whole(), Finding.FAULT),
-        (told("summary", 5, None, Word.FAILED), whole(), Finding.FAULT),
-        (told("summary", 5, None, Word.NOTHING), whole(), Finding.FAULT),
-        (told("summary", 5, None, Word.NEVER_ENDED, never_ended=1), whole(), Finding.FAULT),
+        (told("summary", 5), whole(), Confirmation.FAULT),
+        (told("summary", 5, None, Word.FAILED), whole(), Confirmation.FAULT),
+        (told("summary", 5, None, Word.NOTHING), whole(), Confirmation.FAULT),
+        (told("summary", 5, None, Word.NEVER_ENDED, never_ended=1), whole(), Confirmation.FAULT),
         # the table lacks it, whatever is said
-        (told("summary", 5), nothing(), Finding.LOSS),
-        (told("summary", 5, 348), nothing(), Finding.LOSS),
-        (told("summary", 5, 1), Seen(187, 1, 1), Finding.LOSS),
+        (told("summary", 5), nothing(), Confirmation.LOSS),
+        (told("summary", 5, 348), nothing(), Confirmation.LOSS),
+        (told("summary", 5, 1), Seen(187, 1, 1), Confirmation.LOSS),
         # both say the same
-        (told("summary", 5, 10), whole(), Finding.AGREES),
-        (told("summary", 5, None), whole(), Finding.AGREES),
-        (told("summary", 5, 7, Word.PARTIAL), whole(), Finding.AGREES),
-        (told("summary", 5, None, Word.NEVER_ENDED, running=1), whole(), Finding.AGREES),
+        (told("summary", 5, 10), whole(), Confirmation.AGREES),
+        (told("summary", 5, None), whole(), Confirmation.AGREES),
+        (told("summary", 5, 7, Word.PARTIAL), whole(), Confirmation.AGREES),
+        (told("summary", 5, None, Word.NEVER_ENDED, running=1), whole(), Confirmation.AGREES),
         # nothing is expected and nothing there
-        (told("summary", 5), None, Finding.AGREES),
-        (told("summary", 5, 348), None, Finding.UNCONFIRMED),
+        (told("summary", 5), None, Confirmation.AGREES),
+        (told("summary", 5, 348), None, Confirmation.UNCONFIRMED),
         # of a source without a rule, the tracker's count is all there is to go by
-        (told("lines", 5, 412), None, Finding.LOSS),
-        (told("lines", 5), None, Finding.AGREES),
+        (told("lines", 5, 412), None, Confirmation.LOSS),
+        (told("lines", 5), None, Confirmation.AGREES),
     ],
 )
-def test_a_history_is_held_against_the_table(word: Told, seen: Seen | None, finding: Finding) -> None:
+def test_a_history_is_held_against_the_table(word: Tracked, seen: Seen | None, finding: Confirmation) -> None:
     columns = filled(day(5), names=("games",)) if seen else {}
     if seen:
         columns["summary"] = {day(5): seen}
     found = compared(columns, word)
-    assert found.findings[Teller.TRACKER] == {finding: 1}
-    assert bool(found.faults) == (finding is Finding.FAULT)
+    assert found.findings[Tracker.TRACKER] == {finding: 1}
+    assert bool(found.faults) == (finding is Confirmation.FAULT)
     assert {loss.gap.target for loss in found.losses if loss.gap.target.processor == word.processor} == (
-        {Target(word.processor, day(5))} if finding is Finding.LOSS else set()
+        {Target(word.processor, day(5))} if finding is Confirmation.LOSS else set()
     )
 
 
@@ -350,7 +350,7 @@ def test_the_inventory_lists_what_no_history_mentions_and_nothing_that_waits() -
     found = compared(columns, told("cache", 5))
     assert [(loss.gap.target, says(loss.says)) for loss in found.losses] == [(Target("summary", day(5)), "no run")]
     assert found.waiting == {"cache": 1}
-    assert found.findings[Teller.TRACKER] == {Finding.WAITING: 1}
+    assert found.findings[Tracker.TRACKER] == {Confirmation.WAITING: 1}
 
 
 def test_a_date_that_holds_its_keys_and_has_to_be_made_anew_is_no_loss() -> None:

@@ -19,7 +19,7 @@ from gapless.engine import Engine
 from gapless.errors import BadInput, BadPipeline
 from gapless.model import Acknowledged, Day, History, Ledger, Observation, Policy, Scope, Seen, Target, days_between
 from gapless.questions.classify import Category
-from gapless.questions.validation import Check, Finding, Repair, Report, Severity, quality, read_by, validate
+from gapless.questions.validation import Check, Finding, Repair, Severity, ValidationReport, quality, read_by, validate
 from gapless.questions.validation.quality import wonders
 from gapless.warehouse.ports import Answer
 from tests.support.observations import sparse
@@ -76,7 +76,7 @@ def examined(
     days: int = 10, ledger: Ledger | None = None, calendar: Mapping[date, Day] | None = None,
     processors: Mapping[str, Mapping[str, Any]] = CHAIN, scope: Scope | None = None,
     now: datetime = NOW,
-) -> Report:  # fmt: skip
+) -> ValidationReport:  # fmt: skip
     """A validation of the given columns; a date that is not given is sound in every processor."""
     pipeline = declare(processors, consistency=RULES if processors is CHAIN else ())
     last = FIRST + timedelta(days=days - 1)
@@ -89,12 +89,12 @@ def examined(
     return validate(engine, books or Books(), scope or Scope(FIRST, last), checks)  # type: ignore[arg-type]
 
 
-def only(report: Report) -> Finding:
+def only(report: ValidationReport) -> Finding:
     (finding,) = report.findings
     return finding
 
 
-def begins(report: Report) -> list[tuple[str, str, str]]:
+def begins(report: ValidationReport) -> list[tuple[str, str, str]]:
     return [(f.check.value, f.rule, f.processor) for f in report.findings if not f.follows]
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import click
 
 from gapless.cli.chosen import open_gapless, print_json, words
-from gapless.cli.sheets import Sheet, print_sheets
+from gapless.cli.sheets import PrintedTable, print_sheets
 from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today
 from gapless.ledger import SqlLedger
 from gapless.model import Acknowledged, Policy, Scope
 from gapless.questions.acknowledgements import (
+    AckStanding,
+    AckState,
     Changes,
-    Standing,
-    State,
     as_yaml,
     by_range,
     checked,
@@ -34,7 +34,7 @@ from gapless.questions.acknowledgements import (
 from gapless.wiring import Gapless
 
 _RANGES = 10  # that a refusal names
-_MARKS = {State.ACTIVE: "", State.REOPENED: "yellow", State.EXPIRED: "yellow"}
+_MARKS = {AckState.ACTIVE: "", AckState.REOPENED: "yellow", AckState.EXPIRED: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class _Desk:
         scope = Scope(max(first, everything.first), last, frozenset(w.processor for w in known))
         return self.gapless.engine(Policy(lift_storm=True)).scan(scope)
 
-    def standings(self, given: Sequence[Acknowledged]) -> list[Standing]:
+    def standings(self, given: Sequence[Acknowledged]) -> list[AckStanding]:
         look = self.look(given)
         if look is None:
-            return [Standing(word, State.ACTIVE) for word in given]
+            return [AckStanding(word, AckState.ACTIVE) for word in given]
         return [standing(self.gapless.pipeline, look, word) for word in given]
 
 
@@ -122,7 +122,7 @@ def add(
         click.echo(f"  {_effect(each)}")
 
 
-def _effect(each: Standing) -> str:
+def _effect(each: AckStanding) -> str:
     if each.targets:
         note = f"; {each.note}" if each.note else ""
         return f"{each.targets:,} of its targets are left alone now{note}"
@@ -180,17 +180,26 @@ def list_them(markdown: bool, as_json: bool, project: str | None, home: Path | N
     print_sheets("markdown" if markdown else "text", [sheet(told)])
 
 
-def sheet(told: Sequence[Standing]) -> Sheet:
+def sheet(told: Sequence[AckStanding]) -> PrintedTable:
     """Acknowledgements as a table."""
     columns = ("processor", "from", "to", "state", "left alone", "owner", "expires", "reason", "note")
     rows = [
         (
-            each.word.processor, each.word.first, each.word.last, str(each.state), each.targets, each.word.owner,
-            each.word.expires, " ".join(each.word.reason.split()), each.note,
+            each.word.processor,
+            each.word.first,
+            each.word.last,
+            str(each.state),
+            each.targets,
+            each.word.owner,
+            each.word.expires,
+            " ".join(each.word.reason.split()),
+            each.note,
         )
         for each in told
-    ]  # fmt: skip
-    return Sheet("acknowledged", "Acknowledged gaps", columns, rows, marks=tuple(_MARKS[each.state] for each in told))
+    ]
+    return PrintedTable(
+        "acknowledged", "Acknowledged gaps", columns, rows, marks=tuple(_MARKS[each.state] for each in told)
+    )
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

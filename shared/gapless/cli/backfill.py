@@ -24,7 +24,7 @@ from gapless.engine import Engine, Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import civil_today
 from gapless.model import Policy, Scope, Status, Verdict
-from gapless.questions.preflight import Checked, CountedRow, Preflight, Standing, check, sources, statement
+from gapless.questions.preflight import Checked, CountedRow, Preflight, Readiness, check, sources, statement
 from gapless.tasks.backfill import BackfillReport, PhaseDone, backfill, phases_of, unready
 from gapless.warehouse.rows import decoded
 from gapless.wiring import Gapless
@@ -35,11 +35,11 @@ _NAMED = 5  # dates in a list
 _FAILED = 10  # outcomes and notes in full
 # What a preflight has nothing against, in a line each, and what it tells date by date.
 _IN_ORDER = {
-    Standing.BOOTSTRAP: "in the first days of a season: later phases expect nothing",
-    Standing.OFF_DAY: "off days",
-    Standing.TO_COME: "today or later",
+    Readiness.BOOTSTRAP: "in the first days of a season: later phases expect nothing",
+    Readiness.OFF_DAY: "off days",
+    Readiness.TO_COME: "today or later",
 }
-_IN_FULL = (Standing.NO_RAW_DATA, Standing.WAITS, Standing.STALE, Standing.PARTIAL)
+_IN_FULL = (Readiness.NO_RAW_DATA, Readiness.WAITS, Readiness.STALE, Readiness.PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,12 @@ def _show_preflight(preflight: Preflight, chosen: Chosen, wish: _Wish) -> None:
     count = (last - first).days + 1
     dates = f"{count} dates, {first} to {last}" if count > 1 else str(first)
     click.echo(f"Preflight: {dates}")
-    _show_good(preflight.of(Standing.GOOD))
+    _show_good(preflight.of(Readiness.GOOD))
     for standing, what in _IN_ORDER.items():
         _show_in_order(preflight.of(standing), what)
     for standing in _IN_FULL:
-        _show_in_full(preflight.of(standing), counted=standing is Standing.PARTIAL)
-    if preflight.of(Standing.NO_RAW_DATA):
+        _show_in_full(preflight.of(standing), counted=standing is Readiness.PARTIAL)
+    if preflight.of(Readiness.NO_RAW_DATA):
         click.echo(f"  Dates without raw data wait for it: gapless load PATH{chosen.place}")
     if preflight.blocks:
         count = len(preflight.blocks)

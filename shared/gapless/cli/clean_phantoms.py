@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from gapless.cli.chosen import Chosen, choose, print_json, refuse_an_empty_warehouse, words
-from gapless.cli.sheets import Sheet, as_markdown, show
+from gapless.cli.sheets import PrintedTable, as_markdown, show
 from gapless.engine import Look
 from gapless.model import Gap, Policy
 from gapless.tasks.cleanup.outcome import Cleaned, Ended, raise_first
@@ -62,7 +62,7 @@ class _Told:
         elif apply_it and any(each.status is Ended.DONE for each in self.results):
             self._rest()
 
-    def sheet(self, limit: int) -> Sheet:
+    def sheet(self, limit: int) -> PrintedTable:
         """What may go, per table and date."""
         rows = [
             (proposal.processor.name, each.day, each.took_place, each.rows, each.stay, each.example)
@@ -73,7 +73,7 @@ class _Told:
         total = sum(proposal.rows for proposal in self.found.tables)
         notes = (f"… {len(rows) - limit:,} more; see all with --json",) if len(rows) > limit else ()
         title = f"Rows that nobody expects: {total:,}"
-        return Sheet("proposed", title, columns, rows[:limit], notes)
+        return PrintedTable("proposed", title, columns, rows[:limit], notes)
 
     def _left_alone(self) -> None:
         why: dict[tuple[str, str], list[Any]] = {}

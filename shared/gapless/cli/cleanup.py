@@ -8,7 +8,7 @@ import click
 
 from gapless.cli.chosen import open_gapless, print_json, words
 from gapless.tasks.cleanup.cleaner import Cleaner
-from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.decision import CleanupRules
 from gapless.tasks.cleanup.outcome import Ended, raise_first
 
 
@@ -23,7 +23,7 @@ def run(
 ) -> None:
     gapless = open_gapless(project, home, now)
     cleaner = Cleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
-    results = cleaner.clean_up(Rules(keep_days=older_than, all_history=all_history), dry_run=not apply_it)
+    results = cleaner.clean_up(CleanupRules(keep_days=older_than, all_history=all_history), dry_run=not apply_it)
     place = words(**{"--project": project, "--home": home, "--now": now})
     if as_json:
         print_json({"dry_run": not apply_it, "tables": [each.as_json() for each in results]})
@@ -35,6 +35,6 @@ def run(
                 click.echo(f"  bring them back with: gapless restore {each.backup.split('.')[1]} --apply{place}")
     raise_first(results)
     if any(each.status is Ended.DRY_RUN for each in results) and not as_json:
-        same = words(**{"--older-than": older_than if older_than != Rules.keep_days else 0})
+        same = words(**{"--older-than": older_than if older_than != CleanupRules.keep_days else 0})
         same += words(**{"--all-history": all_history})
         click.echo(f"Nothing was deleted. Do it with: gapless cleanup --apply{same}{place}")

@@ -22,8 +22,8 @@ from gapless.doctor import DEPLOYED_PATHS
 from gapless.doctor.addresses import read_addresses
 from gapless.doctor.declared import Declared, declared_datasets, declared_topics
 from gapless.doctor.diagnosis import findings, unchecked
-from gapless.doctor.facts import Grants, Job, NotChecked, NotThere, Running, Subscription, Table, observe
-from gapless.doctor.finding import AREAS, Finding, ranked
+from gapless.doctor.facts import DeployedFunction, Grants, Job, NotChecked, NotThere, Subscription, Table, observe
+from gapless.doctor.finding import AREAS, Difference, ranked
 from gapless.doctor.tables import warehouse_tables
 from gapless.errors import CannotObserve
 from gapless.wiring import Gapless
@@ -55,7 +55,7 @@ def run(
         "" if on_cloud else "http://$PUBSUB_EMULATOR_HOST",
     )
     addresses = read_addresses(catalogue, urls, base_url)
-    observed = observe(Look(gapless, catalogue, on_cloud, addresses, region))
+    observed = observe(Deployed(gapless, catalogue, on_cloud, addresses, region))
     told = ranked(findings(declared, observed))
     missed = unchecked(observed)
     if as_json:
@@ -65,13 +65,13 @@ def run(
     sys.exit(_exit_code(told, missed))
 
 
-def _exit_code(told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> int:
+def _exit_code(told: Sequence[Difference], missed: Mapping[str, NotChecked]) -> int:
     if _faults(told):
         return 1
     return CannotObserve.exit_code if _has_failed(missed) else 0
 
 
-def _faults(told: Sequence[Finding]) -> list[Finding]:
+def _faults(told: Sequence[Difference]) -> list[Difference]:
     """What is wrong; notes are not."""
     return [finding for finding in told if finding.severity != "note"]
 
@@ -80,7 +80,7 @@ def _has_failed(missed: Mapping[str, NotChecked]) -> bool:
     return any(each.failed for each in missed.values())
 
 
-def _as_json(project: str, told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> dict[str, Any]:
+def _as_json(project: str, told: Sequence[Difference], missed: Mapping[str, NotChecked]) -> dict[str, Any]:
     faults = _faults(told)
     notes = [finding for finding in told if finding.severity == "note"]
     return {
@@ -93,7 +93,7 @@ def _as_json(project: str, told: Sequence[Finding], missed: Mapping[str, NotChec
 
 
 @dataclass
-class Look:
+class Deployed:
     """The `Deployment` of a project, or as much of one as there is on a laptop."""
 
     gapless: Gapless
@@ -135,11 +135,11 @@ class Look:
             raise CannotObserve("Cloud Scheduler: in which region is not known; name it with --region")
         return SchedulerAdmin(self.project, regions).schedules()
 
-    def functions(self) -> Mapping[str, Running]:
+    def functions(self) -> Mapping[str, DeployedFunction]:
         from gapless.gcp.admin import CloudAdmin
 
         if self.addresses:
-            return {name: Running(name, url, anonymous=_status(url)) for name, url in self.addresses.items()}
+            return {name: DeployedFunction(name, url, anonymous=_status(url)) for name, url in self.addresses.items()}
         self._needs_cloud("nothing is deployed: name where functions run with --urls or --base-url")
         found = CloudAdmin(self.project).functions()
         return {
@@ -231,7 +231,7 @@ def _ask(request: urllib.request.Request) -> int:
         return 0
 
 
-def _show(console: Console, told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> None:
+def _show(console: Console, told: Sequence[Difference], missed: Mapping[str, NotChecked]) -> None:
     for finding in told:
         _show_finding(console, finding)
     clean = _clean(told, missed)
@@ -245,7 +245,7 @@ def _show(console: Console, told: Sequence[Finding], missed: Mapping[str, NotChe
         console.print(f"{len(faults)} findings, {len(errors)} of them errors", highlight=False)
 
 
-def _show_finding(console: Console, finding: Finding) -> None:
+def _show_finding(console: Console, finding: Difference) -> None:
     severity = (f"{finding.severity:7}", _STYLES[finding.severity])
     what = Text.assemble(severity, f"  {finding.area}: {finding.what}")
     way = "do" if finding.severity == "note" else "fix"
@@ -253,7 +253,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
     console.print(Text(f"         {way}: {finding.fix}"), soft_wrap=True)
 
 
-def _clean(told: Sequence[Finding], missed: Mapping[str, NotChecked]) -> list[str]:
+def _clean(told: Sequence[Difference], missed: Mapping[str, NotChecked]) -> list[str]:
     """The areas that were checked and are in order."""
     faulty = {finding.area for finding in _faults(told)}
     return [area for area in AREAS if area not in missed and area not in faulty]

@@ -10,13 +10,13 @@ from typing import Any
 
 from gapless.cli.chosen import open_gapless, words
 from gapless.cli.reports.printing import form_of, namer, print_report
-from gapless.cli.sheets import Sheet
+from gapless.cli.sheets import PrintedTable
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
 from gapless.judge.remedies import rerun
 from gapless.judge.verdicts import civil_today
 from gapless.model import IS_A_GAP, Policy, Scope, Target
-from gapless.questions.reports.failures import Cause, causes, direction, half, halves, newest_between
+from gapless.questions.reports.failures import RepeatedFailure, causes, direction, half, halves, newest_between
 from gapless.questions.reports.run_history import DayOfRuns, Outcomes, read_outcomes
 from gapless.verdict import Asks
 from gapless.wiring import Gapless
@@ -64,7 +64,7 @@ def _lacking(look: Look | None, targets: set[Target]) -> set[Target]:
     return {target for target in targets if look.judgement.verdict(target) in IS_A_GAP}
 
 
-def _days_sheet(outcomes: Outcomes) -> Sheet:
+def _days_sheet(outcomes: Outcomes) -> PrintedTable:
     """One row per day on which anything ran."""
     by_day = {each.day: each for each in outcomes.days}
     rows: list[tuple[Any, ...]] = []
@@ -77,10 +77,10 @@ def _days_sheet(outcomes: Outcomes) -> Sheet:
     columns: tuple[str, ...] = ("day", "runs", "complete", "partial", "failed", "mean coverage %")
     if outcomes.open_gaps:
         columns = (*columns, "open gaps")
-    return Sheet("days", "Runs by day", columns, rows, ("days without any run are left out",), tuple(marks))
+    return PrintedTable("days", "Runs by day", columns, rows, ("days without any run are left out",), tuple(marks))
 
 
-def _trend_sheet(outcomes: Outcomes, first: date, last: date) -> Sheet:
+def _trend_sheet(outcomes: Outcomes, first: date, last: date) -> PrintedTable:
     before, after = (half(outcomes.days, *span) for span in halves(first, last))
     gaps = [newest_between(outcomes.open_gaps, *span) for span in halves(first, last)]
     rows: list[tuple[Any, ...]] = [
@@ -93,17 +93,17 @@ def _trend_sheet(outcomes: Outcomes, first: date, last: date) -> Sheet:
         ("open gaps, newest report", *gaps, direction(*gaps, more_is_better=False)),
     ]  # fmt: skip
     title = f"Trend: {after.first} … {after.last} against {before.first} … {before.last}"
-    return Sheet("trend", title, ("measure", "before", "after", "trend"), rows)
+    return PrintedTable("trend", title, ("measure", "before", "after", "trend"), rows)
 
 
-def _sources_sheet(sources: Mapping[str, Mapping[date, int]], first: date, last: date) -> Sheet:
+def _sources_sheet(sources: Mapping[str, Mapping[date, int]], first: date, last: date) -> PrintedTable:
     early, late = halves(first, last)
 
     def within(counts: Mapping[date, int], span: tuple[date, date]) -> int:
         return sum(n for day, n in counts.items() if span[0] <= day <= span[1])
 
     rows = [(name, within(counts, early), within(counts, late)) for name, counts in sorted(sources.items())]
-    return Sheet("sources", "Targets by data source", ("source", "before", "after"), rows)
+    return PrintedTable("sources", "Targets by data source", ("source", "before", "after"), rows)
 
 
 _TITLES = {
@@ -115,11 +115,11 @@ _TITLES = {
 def _causes_sheet(
     pipeline: Pipeline,
     look: Look | None,
-    found: Sequence[Cause],
+    found: Sequence[RepeatedFailure],
     kind: str,
     place: str,
     form: str,
-) -> Sheet:
+) -> PrintedTable:
     """On a terminal the newest text of a cause stands below the table, where it has room."""
     aside = form == "text"
     named = namer(pipeline, form)
@@ -140,13 +140,13 @@ def _causes_sheet(
     ]
     columns = ("cause", "kind", "processors", "times", "targets", "first seen", "last seen", "state")
     notes = tuple(f"newest: {cause.example}" for cause in found if cause.example != cause.text) if aside else ()
-    return Sheet(
+    return PrintedTable(
         kind, _TITLES[kind], (*columns, *(() if aside else ("example",)), "command"), rows, notes,
         tuple("red" if cause.open else "bright_black" for cause in found),
     )  # fmt: skip
 
 
-def _remedy(pipeline: Pipeline, look: Look | None, cause: Cause, place: str) -> str | None:
+def _remedy(pipeline: Pipeline, look: Look | None, cause: RepeatedFailure, place: str) -> str | None:
     """The command to try once nothing stands in its way; none where the tables lack nothing any more."""
     if not cause.open:
         return None

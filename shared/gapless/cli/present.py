@@ -17,7 +17,7 @@ from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
 from gapless.judge.remedies import remedy_for
 from gapless.model import Gap, Policy, Verdict
-from gapless.questions.acknowledgements import Standing, in_look
+from gapless.questions.acknowledgements import AckStanding, in_look
 from gapless.verdict import Asks, Shows
 
 
@@ -161,7 +161,7 @@ def _show_blocked(console: Console, blocked: Sequence[Gap]) -> None:
     console.print(f"[cyan]{len(blocked):,} more wait for these:[/cyan] {waiting}", highlight=False)
 
 
-def _show_given_up(console: Console, given_up: Sequence[Standing]) -> None:
+def _show_given_up(console: Console, given_up: Sequence[AckStanding]) -> None:
     if not given_up:
         return
     targets = sum(each.targets for each in given_up)
@@ -170,7 +170,7 @@ def _show_given_up(console: Console, given_up: Sequence[Standing]) -> None:
         console.print(Text(f"  {_given_up(each)}"))
 
 
-def _given_up(each: Standing) -> str:
+def _given_up(each: AckStanding) -> str:
     word = each.word
     until = f"until {word.expires}" if word.expires else "without expiry"
     why = " ".join(word.reason.split())

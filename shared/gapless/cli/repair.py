@@ -15,7 +15,7 @@ from rich.console import Console
 from gapless.cli.chosen import nothing_known, open_gapless, print_json, words
 from gapless.cli.present import gap_as_json, reason
 from gapless.cli.progress import steps
-from gapless.cli.sheets import Sheet, show
+from gapless.cli.sheets import PrintedTable, show
 from gapless.cli.show.plan import plan_as_json, show_held, show_plan
 from gapless.cli.show.report import report_as_json, show_report
 from gapless.declare.pipeline import Pipeline
@@ -157,7 +157,7 @@ class _Told:
             return f"{days}: nothing to repair; " + ", ".join(f"{verdict} {n}" for verdict, n in others.items())
         return f"{days}: nothing to repair; nothing took place, and nothing is there."
 
-    def _sheet(self, before: Case, report: ApplyReport | None, after: Case | None) -> Sheet:
+    def _sheet(self, before: Case, report: ApplyReport | None, after: Case | None) -> PrintedTable:
         """The targets of the dates, with what was seen of them before and after; of many dates, what is not fine."""
         many = len(before.dates) > 1
         columns = ["date"] if many else []
@@ -174,7 +174,7 @@ class _Told:
             cells = self._compared(before, after, target, rebuilt) if after else self._found(before, target)
             rows.append((*day, *cells))
         notes = (f"and {_targets(left_out)} in order",) if many and left_out else ()
-        return Sheet("targets", _listed(before.dates), tuple(columns), rows, notes)
+        return PrintedTable("targets", _listed(before.dates), tuple(columns), rows, notes)
 
     def _is_quiet(self, case: Case, target: Target, many: bool) -> bool:
         """In order, and not worth a row: a source, or one of many dates."""

@@ -18,7 +18,7 @@ FORMATS = ("text", "markdown", "json")
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PrintedTable:
     """One table of a report. Numbers are right-aligned; `None` is nothing known, and printed as a dash."""
 
     name: str  # its key in JSON
@@ -34,7 +34,7 @@ class Sheet:
         return {"title": self.title, "rows": named, "notes": list(self.notes)}
 
 
-def print_sheets(form: str, sheets: Sequence[Sheet], **facts: Any) -> None:
+def print_sheets(form: str, sheets: Sequence[PrintedTable], **facts: Any) -> None:
     """Print a report in one of `FORMATS`; `facts` are further fields of the JSON object, told nowhere else."""
     if form == "json":
         print_json(facts | {sheet.name: sheet.as_json() for sheet in sheets})
@@ -46,7 +46,7 @@ def print_sheets(form: str, sheets: Sequence[Sheet], **facts: Any) -> None:
             show(console, sheet)
 
 
-def show(console: Console, sheet: Sheet) -> None:
+def show(console: Console, sheet: PrintedTable) -> None:
     """Print a sheet on a terminal; long cells wrap, nothing is cut."""
     if not sheet.rows:
         console.print(f"[bold]{sheet.title}[/bold]: nothing")
@@ -62,7 +62,7 @@ def show(console: Console, sheet: Sheet) -> None:
         console.print(Text(f"  {note}", style="bright_black"))
 
 
-def as_markdown(sheet: Sheet) -> str:
+def as_markdown(sheet: PrintedTable) -> str:
     """A sheet as a Markdown section with a table."""
     lines = [f"## {sheet.title}", ""]
     if not sheet.rows:
@@ -80,7 +80,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _is_numeric(sheet: Sheet, place: int) -> bool:
+def _is_numeric(sheet: PrintedTable, place: int) -> bool:
     kinds = {type(row[place]) for row in sheet.rows if row[place] is not None}
     return bool(kinds) and kinds <= {int, float}
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from gapless.cli.chosen import choose, nothing_known
-from gapless.cli.sheets import Sheet, print_sheets, show
+from gapless.cli.sheets import PrintedTable, print_sheets, show
 from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
 from gapless.model import Policy
 from gapless.questions.classify import Classifier, by_date
-from gapless.questions.validation import Check, Finding, Repair, Report, Severity, read_by, validate
+from gapless.questions.validation import Check, Finding, Repair, Severity, ValidationReport, read_by, validate
 
 STYLES = {Severity.CRITICAL: "red", Severity.WARNING: "yellow", Severity.EXPECTED: "bright_black"}
 
@@ -58,7 +58,7 @@ def _checks(names: Sequence[str]) -> tuple[Check, ...]:
     return tuple(check for check in Check if not names or check in names)
 
 
-def _facts(report: Report, strict: bool) -> dict[str, Any]:
+def _facts(report: ValidationReport, strict: bool) -> dict[str, Any]:
     return {
         "at": report.look.at.isoformat(),
         "start_date": report.first.isoformat(),
@@ -68,7 +68,7 @@ def _facts(report: Report, strict: bool) -> dict[str, Any]:
     }
 
 
-def _sheets(report: Report, place: str, strict: bool, code: str = "") -> list[Sheet]:
+def _sheets(report: ValidationReport, place: str, strict: bool, code: str = "") -> list[PrintedTable]:
     """The report as tables; commands stand between marks of code where the format has them."""
     findings = [
         (
@@ -83,12 +83,12 @@ def _sheets(report: Report, place: str, strict: bool, code: str = "") -> list[Sh
     )  # fmt: skip
     return [
         _answers(report, strict),
-        Sheet("findings", f"Findings: {len(findings):,}", columns, findings),
+        PrintedTable("findings", f"Findings: {len(findings):,}", columns, findings),
         _absences(report),
     ]
 
 
-def _answers(report: Report, strict: bool) -> Sheet:
+def _answers(report: ValidationReport, strict: bool) -> PrintedTable:
     rows = [
         (
             a.check.value, "pass" if a.passed(strict=strict) else "fail", a.critical, a.warnings, a.expected,
@@ -98,30 +98,30 @@ def _answers(report: Report, strict: bool) -> Sheet:
     ]  # fmt: skip
     columns = ("check", "result", "critical", "warnings", "expected", "examined", "unit")
     marks = tuple("" if a.passed(strict=strict) else "red" for a in report.answers)
-    return Sheet("checks", "Checks", columns, rows, report.notes, marks)
+    return PrintedTable("checks", "Checks", columns, rows, report.notes, marks)
 
 
-def _absences(report: Report, short: Pipeline | None = None) -> Sheet:
+def _absences(report: ValidationReport, short: Pipeline | None = None) -> PrintedTable:
     """What is expected to be absent, the processors that lack the same dates in one row, by their short names."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for f in report.absences:
         name = (short.processors[f.processor].alias if short else "") or f.processor
         groups.setdefault((f.category.value, f.first, f.last, len(f.days)), []).append(name)
     rows = [(*key, ", ".join(dict.fromkeys(names))) for key, names in groups.items()]
-    return Sheet("expected", "Expected, and no fault", ("category", "from", "to", "dates", "processors"), rows)
+    return PrintedTable("expected", "Expected, and no fault", ("category", "from", "to", "dates", "processors"), rows)
 
 
-def _dates(pipeline: Pipeline, report: Report) -> Sheet:
+def _dates(pipeline: Pipeline, report: ValidationReport) -> PrintedTable:
     """One line per date, of the processors that were asked about."""
     lines = by_date(Classifier(pipeline, report.look), report.processors, report.first, report.last)
     short = {name: pipeline.processors[name].alias or name for name in report.processors}
     rows = [(*line[:6], ", ".join(short[name] for name in line.processors)) for line in lines]
     columns = ("date", "scheduled", "played", "status", "data", "issue", "processors")
     marks = tuple("" if line.data in ("ok", "none") else "yellow" if line.data == "stale" else "red" for line in lines)
-    return Sheet("dates", "By date", columns, rows, (), marks)
+    return PrintedTable("dates", "By date", columns, rows, (), marks)
 
 
-def _show(console: Console, pipeline: Pipeline, report: Report, place: str, strict: bool, limit: int) -> None:
+def _show(console: Console, pipeline: Pipeline, report: ValidationReport, place: str, strict: bool, limit: int) -> None:
     """The report for a person: the answers, then what is wrong where, why, and the command that repairs it."""
     verdict = "[green]passed[/green]" if report.passed(strict=strict) else "[red]failed[/red]"
     console.print(f"Validation of {report.first} to {report.last}: {verdict}", highlight=False)

@@ -27,7 +27,7 @@ class Contradiction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Case:
+class Declared:
     """One processor, and what it is compared with."""
 
     processor: Processor
@@ -40,13 +40,13 @@ class Case:
 Found = Iterator[Contradiction]
 
 
-def contradictions(case: Case) -> Found:
+def contradictions(case: Declared) -> Found:
     """Everything that contradicts itself in one processor."""
     for rule in RULES:
         yield from rule(case)
 
 
-def _calendar(case: Case) -> Found:
+def _calendar(case: Declared) -> Found:
     p = case.processor
     if case.has_calendar:
         return
@@ -56,18 +56,18 @@ def _calendar(case: Case) -> Found:
         yield Contradiction("due", "the pipeline declares no calendar")
 
 
-def _over(case: Case) -> Found:
+def _over(case: Declared) -> Found:
     if case.processor.due == "when_over" and not case.says_when_over:
         yield Contradiction("due", "the pipeline does not declare when a unit of work is over (unit: over)")
 
 
-def _table(case: Case) -> Found:
+def _table(case: Declared) -> Found:
     table = case.processor.table
     if not TABLE.fullmatch(table):
         yield Contradiction("table", f"'{table}' is not dataset.table")
 
 
-def _date_column(case: Case) -> Found:
+def _date_column(case: Declared) -> Found:
     name, columns = case.processor.date_column, case.processor.columns
     if name not in columns:
         yield Contradiction("date_column", f"'{name}' is not among its columns")
@@ -75,7 +75,7 @@ def _date_column(case: Case) -> Found:
         yield Contradiction("date_column", f"'{name}' is not a DATE")
 
 
-def _named_columns(case: Case) -> Found:
+def _named_columns(case: Declared) -> Found:
     p = case.processor
     for field, names in (("key", p.key), ("expect", p.expect_on), ("replace_by", p.replace_by)):
         for name in names:
@@ -83,32 +83,32 @@ def _named_columns(case: Case) -> Found:
                 yield Contradiction(field, f"'{name}' is not among its columns")
 
 
-def _replace_by(case: Case) -> Found:
+def _replace_by(case: Declared) -> Found:
     p = case.processor
     for name in p.replace_by:
         if name in p.columns and p.columns[name].type != "STRING":
             yield Contradiction("replace_by", f"'{name}' is not a STRING")
 
 
-def _engine_columns(case: Case) -> Found:
+def _engine_columns(case: Declared) -> Found:
     for name in case.processor.columns:
         if name in ENGINE_COLUMNS:
             yield Contradiction("columns", f"'{name}' is filled by the engine and cannot be declared")
 
 
-def _thresholds(case: Case) -> Found:
+def _thresholds(case: Declared) -> Found:
     gate, warn = case.processor.gate_pct, case.processor.warn_pct
     if warn < gate:
         yield Contradiction("warn_pct", f"{warn:g} is below gate_pct {gate:g}: it could never warn")
 
 
-def _upstream(case: Case) -> Found:
+def _upstream(case: Declared) -> Found:
     for name, edge in case.processor.upstream.items():
         for problem in _of_an_upstream(case, name, edge):
             yield Contradiction("upstream", f"'{name}' {problem}")
 
 
-def _of_an_upstream(case: Case, name: str, edge: Upstream) -> Iterator[str]:
+def _of_an_upstream(case: Declared, name: str, edge: Upstream) -> Iterator[str]:
     p, other = case.processor, case.declared.get(name)
     if other is None:
         yield "is not declared"
@@ -137,7 +137,7 @@ def _of_a_fallback(p: Processor, name: str, edge: Upstream, other: Processor) ->
         yield f"has a fallback, and lacks the column '{lacking[0]}' by which it is measured"
 
 
-def _address_of_a_run(case: Case) -> Found:
+def _address_of_a_run(case: Declared) -> Found:
     p = case.processor
     for kind, field, value in (("http", "endpoint", p.endpoint), ("pubsub", "run_topic", p.run_topic)):
         if (p.run == kind) != bool(value):
@@ -146,19 +146,19 @@ def _address_of_a_run(case: Case) -> Found:
         yield Contradiction("endpoint", f"'{p.endpoint}' is not an https address")
 
 
-def _something_to_read(case: Case) -> Found:
+def _something_to_read(case: Declared) -> Found:
     if case.processor.run != "none" and not case.processor.upstream:
         yield Contradiction("upstream", "a processor that runs reads something")
 
 
-def _tables_of_the_expectation(case: Case) -> Found:
+def _tables_of_the_expectation(case: Declared) -> Found:
     p = case.processor
     for name in p.expect.tables if p.expect else ():
         if name not in p.upstream:
             yield Contradiction("expect", f"'{name}' is not among its upstream")
 
 
-def _columns_of_the_expectation(case: Case) -> Found:
+def _columns_of_the_expectation(case: Declared) -> Found:
     for form in _forms(case.processor):
         source = case.declared.get(form.keys_of or "")
         for name in case.processor.expect_on:
@@ -169,7 +169,7 @@ def _columns_of_the_expectation(case: Case) -> Found:
                 yield Contradiction("expect", f"'{name}' is not among the columns of {whose}")
 
 
-def _sql_files(case: Case) -> Found:
+def _sql_files(case: Declared) -> Found:
     p = case.processor
     files = [("run", p.name)] if p.run == "sql" else []
     files += [("expect", form.query) for form in _forms(p) if form.query]
@@ -201,7 +201,7 @@ def _forms(p: Processor) -> tuple[Keys, ...]:
     return p.expect.forms if p.expect else ()
 
 
-RULES: tuple[Callable[[Case], Found], ...] = (
+RULES: tuple[Callable[[Declared], Found], ...] = (
     _calendar,
     _over,
     _table,

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from gapless.declare.contradictions import TABLE, Case, contradictions
+from gapless.declare.contradictions import TABLE, Declared, contradictions
 from gapless.declare.processor import Processor, Strict
 from gapless.declare.texts import GATE, read_texts
 from gapless.declare.words import IN_VIEWS, Contract, Counted, Over, Period, Unit, Words, words_of
@@ -184,7 +184,9 @@ def build_pipeline(raw: Mapping[str, Any], sql_folder: Path, source: str = "pipe
         declared[name] = _parse(Processor, {**defaults, **fields}, source, f"processor '{name}'")
     texts = read_texts(sql_folder)
     for processor in declared.values():
-        case = Case(processor, declared, texts, has_calendar=bool(file.calendar), says_when_over=bool(file.unit.over))
+        case = Declared(
+            processor, declared, texts, has_calendar=bool(file.calendar), says_when_over=bool(file.unit.over)
+        )
         for field, problem in contradictions(case):
             raise BadPipeline(f"{source}: processor '{processor.name}': {field}: {problem}")
     _no_sharing(declared, source)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gapless.declare.catalogue import Catalogue
-from gapless.doctor.facts import Running
+from gapless.doctor.facts import DeployedFunction
 from gapless.errors import BadInput
 
 
@@ -33,12 +33,12 @@ def read_addresses(catalogue: Catalogue, file: Path | None, base: str | None) ->
     return found
 
 
-def owners(running: Mapping[str, Running]) -> dict[str, str]:
+def owners(running: Mapping[str, DeployedFunction]) -> dict[str, str]:
     """Address -> function."""
     return {canonical(state.url): state.function for state in running.values() if state.url}
 
 
-def place_of(function: str, running: Mapping[str, Running]) -> Running | None:
+def place_of(function: str, running: Mapping[str, DeployedFunction]) -> DeployedFunction | None:
     """Where a function of the catalogue runs."""
     return next((state for state in running.values() if state.function == function), None)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gapless import ledger
 from gapless.declare.catalogue import Catalogue
 from gapless.declare.pipeline import Pipeline
-from gapless.doctor.facts import Column, Table
+from gapless.doctor.facts import Table, TableColumn
 from gapless.warehouse.tables import create_table
 
 # The only role of the project that a function's account has, as in terraform/accounts.tf.
@@ -16,7 +16,7 @@ PROJECT_ROLE = "roles/bigquery.jobUser"
 
 
 @dataclass(frozen=True)
-class Delivery:
+class DeliveryRules:
     """How a message is pushed to a function, as in terraform/subscriptions.tf."""
 
     ack_seconds: int = 600  # also how long a push may take
@@ -24,7 +24,7 @@ class Delivery:
     attempts: int = 20  # then it is a dead letter
 
 
-DELIVERY = Delivery()
+DELIVERY = DeliveryRules()
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def declared_tables(pipeline: Pipeline) -> dict[str, Table]:
     """Every table of the pipeline and its ledger, read from the statements that create them."""
     found = {p.table: parse_table(create_table(p)) for p in pipeline.processors.values()}
     for name, declared in ledger.TABLES.items():
-        columns = {column.name: Column(column.type, column.required) for column in declared.columns.values()}
+        columns = {column.name: TableColumn(column.type, column.required) for column in declared.columns.values()}
         found[ledger.table(pipeline.ledger, name)] = Table(columns, declared.partition, declared.cluster)
     return found
 
@@ -59,7 +59,7 @@ def parse_table(statement: str) -> Table:
     columns = {}
     for text in re.split(r",(?![^(]*\))", body):  # not the comma in NUMERIC(5, 2)
         name, kind, *rest = text.split()
-        columns[name] = Column(kind, rest[:2] == ["NOT", "NULL"])
+        columns[name] = TableColumn(kind, rest[:2] == ["NOT", "NULL"])
     partition, cluster = re.search(r"PARTITION BY (\w+)", after), re.search(r"CLUSTER BY ([\w, ]+)", after)
     clustered = tuple(name.strip() for name in cluster[1].split(",")) if cluster else ()
     return Table(columns, partition[1] if partition else "", clustered)

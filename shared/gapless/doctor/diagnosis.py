@@ -6,13 +6,13 @@ from gapless.doctor import functions, messaging, permissions, schedules, tables
 from gapless.doctor.addresses import is_local
 from gapless.doctor.declared import Declared
 from gapless.doctor.facts import NotChecked, Observed, in_git, short
-from gapless.doctor.finding import Finding
+from gapless.doctor.finding import Difference
 
 
-def findings(declared: Declared, observed: Observed) -> list[Finding]:
+def findings(declared: Declared, observed: Observed) -> list[Difference]:
     """Every difference between what is declared and what was observed; areas that were not looked at give none."""
     running = {} if isinstance(observed.functions, NotChecked) else dict(observed.functions)
-    found: list[Finding] = []
+    found: list[Difference] = []
     if not isinstance(observed.tables, NotChecked):
         found += tables.check(declared, observed.tables, observed.datasets)
     if not isinstance(observed.topics, NotChecked):
@@ -31,10 +31,15 @@ def findings(declared: Declared, observed: Observed) -> list[Finding]:
                 found += permissions.check_project(declared, observed.grants.project, running)
     if not isinstance(observed.channels, NotChecked):
         found += [
-            Finding("channels", f"{name}: {wrong}", "error", "make it anew, and add its address to the secret "
-                    "(terraform/README.md); until then nobody is told")
-            for name, wrong in observed.channels.items() if isinstance(wrong, str) and wrong
-        ]  # fmt: skip
+            Difference(
+                "channels",
+                f"{name}: {wrong}",
+                "error",
+                "make it anew, and add its address to the secret (terraform/README.md); until then nobody is told",
+            )
+            for name, wrong in observed.channels.items()
+            if isinstance(wrong, str) and wrong
+        ]
     return found
 
 
@@ -42,10 +47,15 @@ def unchecked(observed: Observed) -> dict[str, NotChecked]:
     """What nobody looked at, by area, with the reason; a part of an area has the area's name and its own."""
     iam = observed.grants
     areas = {
-        "tables": observed.tables, "topics": observed.topics, "subscriptions": observed.subscriptions,
-        "schedules": observed.schedules, "functions": observed.functions, "commit": observed.behind, "iam": iam,
+        "tables": observed.tables,
+        "topics": observed.topics,
+        "subscriptions": observed.subscriptions,
+        "schedules": observed.schedules,
+        "functions": observed.functions,
+        "commit": observed.behind,
+        "iam": iam,
         "channels": observed.channels,
-    }  # fmt: skip
+    }
     found = {name: seen for name, seen in areas.items() if isinstance(seen, NotChecked)}
     if not isinstance(observed.tables, NotChecked) and any(t.clustered_by is None for t in observed.tables.values()):
         found["tables: clustering"] = NotChecked("the emulator does not keep it", failed=False)

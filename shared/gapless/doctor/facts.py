@@ -13,7 +13,7 @@ COMMIT_VARIABLE = "GAPLESS_COMMIT"
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column as the warehouse or a declaration has it."""
 
     type: str
@@ -24,7 +24,7 @@ class Column:
 class Table:
     """A table or view; `clustered_by` is None where the warehouse does not tell."""
 
-    columns: Mapping[str, Column]
+    columns: Mapping[str, TableColumn]
     partitioned_by: str = ""
     clustered_by: tuple[str, ...] | None = ()
     rows: int | None = None  # None where nobody counted
@@ -42,7 +42,7 @@ class Capacity:
 
 
 @dataclass(frozen=True)
-class Running:
+class DeployedFunction:
     """A deployed function. `anonymous` is the status that a GET without a token was answered with, 0 if with none."""
 
     function: str  # its entry point, which is its name in the catalogue
@@ -119,7 +119,7 @@ class Deployment(Protocol):
     def topics(self) -> frozenset[str]: ...
     def subscriptions(self) -> Mapping[str, Subscription]: ...
     def schedules(self) -> Mapping[str, Job]: ...
-    def functions(self) -> Mapping[str, Running]: ...
+    def functions(self) -> Mapping[str, DeployedFunction]: ...
     def grants(self) -> Grants: ...
     def channels(self) -> Mapping[str, str | NotChecked]:
         """Name of an alert channel -> what is wrong with it, or nothing."""
@@ -139,7 +139,7 @@ class Observed:
     topics: frozenset[str] | NotChecked
     subscriptions: Mapping[str, Subscription] | NotChecked
     schedules: Mapping[str, Job] | NotChecked
-    functions: Mapping[str, Running] | NotChecked
+    functions: Mapping[str, DeployedFunction] | NotChecked
     grants: Grants | NotChecked
     channels: Mapping[str, str | NotChecked] | NotChecked
     behind: Mapping[str, int | None] | NotChecked

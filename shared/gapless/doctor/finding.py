@@ -11,7 +11,7 @@ APPLY = "terraform -chdir=terraform apply"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Difference:
     """One difference, and what mends it."""
 
     area: str
@@ -21,6 +21,6 @@ class Finding:
     fix: str
 
 
-def ranked(found: Iterable[Finding]) -> list[Finding]:
+def ranked(found: Iterable[Difference]) -> list[Difference]:
     """Errors first, notes last, then by area in the order of `AREAS`."""
     return sorted(found, key=lambda f: (("error", "warning", "note").index(f.severity), AREAS.index(f.area)))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gapless import ledger
 from gapless.declare.pipeline import Pipeline
 from gapless.doctor.declared import Declared, declared_datasets, declared_tables
-from gapless.doctor.facts import Column, NotChecked, Table
-from gapless.doctor.finding import APPLY, Finding
+from gapless.doctor.facts import NotChecked, Table, TableColumn
+from gapless.doctor.finding import APPLY, Difference
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Warehouse
 from gapless.warehouse.rows import decoded
@@ -55,7 +55,7 @@ def warehouse_tables(warehouse: Warehouse, pipeline: Pipeline, *, keeps_clusteri
 
 def _read(rows: Sequence[_ColumnRow], *, keeps_clustering: bool) -> Table:
     """A table as the catalogue has its columns."""
-    columns = {row.column_name: Column(row.data_type.replace(" ", ""), row.is_nullable == "NO") for row in rows}
+    columns = {row.column_name: TableColumn(row.data_type.replace(" ", ""), row.is_nullable == "NO") for row in rows}
     partitioned_by = next((row.column_name for row in rows if row.is_partitioning_column == "YES"), "")
     if not keeps_clustering:
         return Table(columns, partitioned_by, None)
@@ -70,7 +70,7 @@ def _counted(warehouse: Warehouse, pipeline: Pipeline, seen: Mapping[str, Table]
     conditions = {
         p.table: f"{p.date_column} >= DATE '0001-01-01'"
         for p in pipeline.processors.values()
-        if p.table in seen and seen[p.table].columns.get(p.date_column, Column("")).type == "DATE"
+        if p.table in seen and seen[p.table].columns.get(p.date_column, TableColumn("")).type == "DATE"
     }
     claims = ledger.table(pipeline.ledger, "attempts")
     if claims in seen:
@@ -85,7 +85,7 @@ def _counted(warehouse: Warehouse, pipeline: Pipeline, seen: Mapping[str, Table]
     return {row.name: row.n for row in decoded(_CountRow, answer)}
 
 
-def check(declared: Declared, seen: Mapping[str, Table], datasets: frozenset[str] | NotChecked) -> Iterator[Finding]:
+def check(declared: Declared, seen: Mapping[str, Table], datasets: frozenset[str] | NotChecked) -> Iterator[Difference]:
     """Every difference of datasets, tables and views; a dataset without any is one, not one for each table."""
     create = f"gapless init{declared.place}"
     tables, views = declared_tables(declared.pipeline), list(declared.pipeline.views.values())
@@ -101,23 +101,23 @@ def check(declared: Declared, seen: Mapping[str, Table], datasets: frozenset[str
         if name in seen:
             yield from _table(name, wanted, seen[name], altering=not declared.emulator)
         elif _dataset_of(name) not in bare:
-            yield Finding("tables", f"{name} does not exist{but}", "error", create)
+            yield Difference("tables", f"{name} does not exist{but}", "error", create)
     for name in views:
         if name not in seen and _dataset_of(name) not in bare:
-            yield Finding("tables", f"the view {name} does not exist{but}", "error", create)
+            yield Difference("tables", f"the view {name} does not exist{but}", "error", create)
     yield from _empty(declared, seen)
 
 
-def _bare(declared: Declared, dataset: str, own: Sequence[str], *, there: bool) -> Iterator[Finding]:
+def _bare(declared: Declared, dataset: str, own: Sequence[str], *, there: bool) -> Iterator[Difference]:
     """A dataset in which nothing is; that is as it should be where nothing is declared but what is staged."""
     create = f"gapless init{declared.place}"
     names = ", ".join(name.partition(".")[2] for name in own)
     if not there:
         lost = f"declared are in it {names}" if own else "no repair can be staged"
         fix = create if declared.emulator else f"{APPLY}, then: {create}"
-        yield Finding("tables", f"the dataset {dataset} does not exist; {lost}", "error", fix)
+        yield Difference("tables", f"the dataset {dataset} does not exist; {lost}", "error", fix)
     elif own:
-        yield Finding(
+        yield Difference(
             "tables", f"the dataset {dataset} is there, and nothing in it; declared are {names}", "error", create
         )
 
@@ -126,66 +126,88 @@ def _dataset_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _empty(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Finding]:
+def _empty(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Difference]:
     """Tables that are there and hold nothing. Before the first load that is as it should be."""
     claims = ledger.table(declared.pipeline.ledger, "attempts")
     if claims in seen and seen[claims].rows == 0:
-        yield Finding("tables", f"{claims} is there and empty: without its first row nothing can be claimed", "error",
-                      f"gapless init{declared.place}")  # fmt: skip
+        yield Difference(
+            "tables",
+            f"{claims} is there and empty: without its first row nothing can be claimed",
+            "error",
+            f"gapless init{declared.place}",
+        )
     # a table about the days to come is empty all summer
     lasting = [p for p in declared.pipeline.processors.values() if p.applies_to != "upcoming" and p.table in seen]
     empty = [p for p in lasting if seen[p.table].rows == 0]
     load = f"gapless load FILES{declared.place}"
     if empty and len(empty) == len(lasting):
-        yield Finding("tables", f"all {len(empty)} tables of processors are there and empty: nothing was loaded yet",
-                      "note", load)  # fmt: skip
+        yield Difference(
+            "tables", f"all {len(empty)} tables of processors are there and empty: nothing was loaded yet", "note", load
+        )
         return
     for processor in empty:
-        yield Finding("tables", f"{processor.table} is there and empty, others have rows", "note",
-                      load if processor.run == "none" else f"gapless scan{declared.place}")  # fmt: skip
+        yield Difference(
+            "tables",
+            f"{processor.table} is there and empty, others have rows",
+            "note",
+            load if processor.run == "none" else f"gapless scan{declared.place}",
+        )
 
 
-def _table(name: str, wanted: Table, there: Table, *, altering: bool) -> Iterator[Finding]:
+def _table(name: str, wanted: Table, there: Table, *, altering: bool) -> Iterator[Difference]:
     """The differences of one table. The emulator's catalogue does not follow ALTER TABLE: there it is made anew."""
     for column, declared in wanted.columns.items():
         found = there.columns.get(column)
         if found is None:
-            yield Finding(
-                "tables", f"{name} has no column {column} {declared.type}", "error",
+            yield Difference(
+                "tables",
+                f"{name} has no column {column} {declared.type}",
+                "error",
                 f"ALTER TABLE `{name}` ADD COLUMN {column} {declared.type}"
-                if altering else _remake(name, wanted, f"*, CAST(NULL AS {declared.type}) AS {column}"),
-            )  # fmt: skip
+                if altering
+                else _remake(name, wanted, f"*, CAST(NULL AS {declared.type}) AS {column}"),
+            )
         elif not _same_type(declared.type, found.type):
-            yield Finding(
-                "tables", f"{name}.{column} is {found.type}, declared is {declared.type}", "error",
+            yield Difference(
+                "tables",
+                f"{name}.{column} is {found.type}, declared is {declared.type}",
+                "error",
                 f"ALTER TABLE `{name}` ALTER COLUMN {column} SET DATA TYPE {declared.type}"
                 if altering and _widens(found.type, declared.type)
                 else _remake(name, wanted, f"* REPLACE (CAST({column} AS {declared.type}) AS {column})"),
-            )  # fmt: skip
+            )
         elif found.required and not declared.required:
-            yield Finding(
-                "tables", f"{name}.{column} refuses NULL, which the declaration allows", "error",
+            yield Difference(
+                "tables",
+                f"{name}.{column} refuses NULL, which the declaration allows",
+                "error",
                 f"ALTER TABLE `{name}` ALTER COLUMN {column} DROP NOT NULL",
-            )  # fmt: skip
+            )
     for column, state in there.columns.items():
         if column not in wanted.columns and state.required:
-            yield Finding(
-                "tables", f"{name}.{column} is not declared and refuses NULL: no row can be written", "error",
+            yield Difference(
+                "tables",
+                f"{name}.{column} is not declared and refuses NULL: no row can be written",
+                "error",
                 f"ALTER TABLE `{name}` ALTER COLUMN {column} DROP NOT NULL",
-            )  # fmt: skip
+            )
     if there.partitioned_by != wanted.partitioned_by:
         has, should = there.partitioned_by or "nothing", wanted.partitioned_by or "nothing"
-        yield Finding(
-            "tables", f"{name} is partitioned by {has}, declared is {should}: every look reads more than it has to",
-            "warning", _remake(name, wanted),
-        )  # fmt: skip
+        yield Difference(
+            "tables",
+            f"{name} is partitioned by {has}, declared is {should}: every look reads more than it has to",
+            "warning",
+            _remake(name, wanted),
+        )
     if there.clustered_by is not None and there.clustered_by != wanted.clustered_by:
         has, should = ", ".join(there.clustered_by) or "nothing", ", ".join(wanted.clustered_by or ()) or "nothing"
         project, _, table = name.rpartition(".")
-        yield Finding(
-            "tables", f"{name} is clustered by {has}, declared is {should}", "warning",
+        yield Difference(
+            "tables",
+            f"{name} is clustered by {has}, declared is {should}",
+            "warning",
             f"bq update --clustering_fields={','.join(wanted.clustered_by or ())} {project}.{table}",
-        )  # fmt: skip
+        )
 
 
 def _same_type(declared: str, found: str) -> bool:

@@ -13,7 +13,7 @@ from gapless.functions import web
 from gapless.logs import Log
 from gapless.messages.triggers import flag, only_known
 from gapless.tasks.cleanup.cleaner import Cleaner
-from gapless.tasks.cleanup.decision import Rules
+from gapless.tasks.cleanup.decision import CleanupRules
 from gapless.tasks.cleanup.outcome import Ended, raise_first
 from gapless.wiring import Gapless
 
@@ -23,7 +23,7 @@ def work(gapless: Gapless, body: dict[str, Any], log: Log) -> tuple[int, dict[st
     cleaner = Cleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
     report_only = bool(cleaner.switched_off)
     dry_run = flag(body, "dry_run") or report_only
-    results = cleaner.clean_up(Rules(all_history=flag(body, "all_history")), dry_run=dry_run)
+    results = cleaner.clean_up(CleanupRules(all_history=flag(body, "all_history")), dry_run=dry_run)
     for each in results:
         stopped = each.status in (Ended.REFUSED, Ended.FAILED)
         log("cleanup_table", each.summary(), "WARNING" if stopped else "INFO", run_id=each.run_id, **each.as_json())

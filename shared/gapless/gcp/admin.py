@@ -18,7 +18,7 @@ from requests.exceptions import ConnectionError as Unreachable
 from requests.exceptions import Timeout
 
 from gapless.declare.settings import Settings
-from gapless.doctor.facts import COMMIT_VARIABLE, Capacity, Job, Running, Subscription
+from gapless.doctor.facts import COMMIT_VARIABLE, Capacity, DeployedFunction, Job, Subscription
 from gapless.errors import CannotObserve, GaplessError
 from gapless.gcp.bigquery import BigQueryWarehouse
 from gapless.gcp.words import short
@@ -126,7 +126,7 @@ class CloudAdmin:
 
     project: str
 
-    def functions(self) -> dict[str, Running]:
+    def functions(self) -> dict[str, DeployedFunction]:
         """Every function of Gapless, by its service; those of others are left out."""
         listed = self._pages(
             f"https://cloudfunctions.googleapis.com/v2/projects/{self.project}/locations/-/functions", "functions"
@@ -178,10 +178,10 @@ class CloudAdmin:
         url = f"https://secretmanager.googleapis.com/v1/projects/{self.project}/secrets/{name}/versions/latest:access"
         return base64.b64decode(self._get(url)["payload"]["data"]).decode().strip()
 
-    def _running(self, each: Mapping[str, Any]) -> Running:
+    def _running(self, each: Mapping[str, Any]) -> DeployedFunction:
         config = each.get("serviceConfig") or {}
         environment = config.get("environmentVariables") or {}
-        return Running(
+        return DeployedFunction(
             function=(each.get("buildConfig") or {}).get("entryPoint", ""),
             url=config.get("uri") or each.get("url", ""),
             commit=environment.get(COMMIT_VARIABLE, ""),

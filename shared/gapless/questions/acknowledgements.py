@@ -37,7 +37,7 @@ _HEAD = """\
 """
 
 
-class State(StrEnum):
+class AckState(StrEnum):
     """Whether an acknowledgement holds."""
 
     ACTIVE = "active"
@@ -45,11 +45,11 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-class Standing(NamedTuple):
+class AckStanding(NamedTuple):
     """An acknowledgement and what it does now."""
 
     word: Acknowledged
-    state: State
+    state: AckState
     targets: int = 0  # that are left alone because of it
     reopened: tuple[date, ...] = ()  # dates that ask for work again, because their source was written since
     filled: int = 0  # targets in its range that are complete
@@ -59,7 +59,7 @@ class Standing(NamedTuple):
     def note(self) -> str:
         """What a person should know of it, in a few words; often nothing."""
         told = []
-        if self.state is State.EXPIRED:
+        if self.state is AckState.EXPIRED:
             told.append(f"expired on {self.word.expires}")
         if self.source:
             many = f", {len(self.reopened):,} dates in all" if len(self.reopened) > 1 else ""
@@ -102,18 +102,18 @@ def read(warehouse: Warehouse, pipeline: Pipeline) -> list[Acknowledged]:
     ]
 
 
-def in_look(pipeline: Pipeline, look: Look) -> list[Standing]:
+def in_look(pipeline: Pipeline, look: Look) -> list[AckStanding]:
     """The acknowledgements that a look met, where they leave something alone or lately did."""
     words = sorted(look.observation.ledger.acknowledged, key=by_range)
     found = (standing(pipeline, look, word) for word in words)
     return [each for each in found if each.targets or each.reopened or _has_expired_on_gaps(look, each)]
 
 
-def standing(pipeline: Pipeline, look: Look, word: Acknowledged) -> Standing:
+def standing(pipeline: Pipeline, look: Look, word: Acknowledged) -> AckStanding:
     """What an acknowledgement does, as far as the look's scope shows it."""
     today = civil_today(pipeline, look.at)
     if word.processor not in pipeline.processors:
-        return Standing(word, State.ACTIVE)
+        return AckStanding(word, AckState.ACTIVE)
     scope = look.judgement.scope
     first, last = max(word.first, scope.first, look.judgement.first), min(word.last, scope.last)
     opens = IS_A_GAP | {Verdict.COMPLETE} if pipeline.processors[word.processor].run == "none" else IS_A_GAP
@@ -130,12 +130,12 @@ def standing(pipeline: Pipeline, look: Look, word: Acknowledged) -> Standing:
             reopened.append(target.day)
             source = source or back
     if word.expires and word.expires < today:
-        return Standing(word, State.EXPIRED, alone, tuple(reopened), filled, source)
-    return Standing(word, State.REOPENED if reopened else State.ACTIVE, alone, tuple(reopened), filled, source)
+        return AckStanding(word, AckState.EXPIRED, alone, tuple(reopened), filled, source)
+    return AckStanding(word, AckState.REOPENED if reopened else AckState.ACTIVE, alone, tuple(reopened), filled, source)
 
 
-def _has_expired_on_gaps(look: Look, each: Standing) -> bool:
-    return each.state is State.EXPIRED and any(each.word.covers(gap.target) for gap in look.judgement.gaps)
+def _has_expired_on_gaps(look: Look, each: AckStanding) -> bool:
+    return each.state is AckState.EXPIRED and any(each.word.covers(gap.target) for gap in look.judgement.gaps)
 
 
 # -- as a file ---------------------------------------------------------------------------------------------------------

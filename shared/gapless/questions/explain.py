@@ -19,7 +19,7 @@ _MOST_CAUSES = 3  # of one upstream, followed further
 
 
 @dataclass(frozen=True)
-class Read:
+class Reading:
     """What a target reads of one upstream: which days, what they look like, and the ones that are in the way."""
 
     processor: str
@@ -39,7 +39,7 @@ class Evidence:
     inputs: int
     gap: Gap | None
     history: History | None
-    reads: tuple[Read, ...] = ()
+    reads: tuple[Reading, ...] = ()
     acknowledged: tuple[Acknowledged, ...] = ()  # what people said of it, whether it still holds or not
 
     def roots(self) -> Iterator[Evidence]:
@@ -89,7 +89,7 @@ class _Chain:
             acknowledged=tuple(word for word in ledger.acknowledged if word.covers(target)),
         )
 
-    def _read(self, target: Target, name: str, edge: Upstream) -> Read | None:
+    def _read(self, target: Target, name: str, edge: Upstream) -> Reading | None:
         """What a target reads of one upstream; None where that is nothing."""
         column = self._judgement.verdicts.get(name, ())
         here = (target.day - self._judgement.first).days
@@ -99,7 +99,7 @@ class _Chain:
             return None
         start = max(here - edge.lookback_days, 0)
         end = max(here + reads_own_day, start)
-        return Read(
+        return Reading(
             processor=name,
             days=_days(target.day, edge.lookback_days, reads_own_day),
             counts=dict(Counter(verdict for verdict in column[start:end] if verdict is not None)),

@@ -33,7 +33,7 @@ class Sources(NamedTuple):
     historical: Processor
 
 
-class Standing(StrEnum):
+class Readiness(StrEnum):
     """How a date stands before a backfill."""
 
     GOOD = "good"
@@ -50,7 +50,7 @@ class Checked(NamedTuple):
     """One date with the counts that its standing rests on."""
 
     day: date
-    standing: Standing
+    standing: Readiness
     upcoming: str = ""  # the table about the days to come, where there is one
     historical: str = ""  # the table about what took place
     expected: int = 0  # keys that took place, as far as the raw data tells
@@ -71,13 +71,13 @@ class Preflight:
 
     dates: tuple[Checked, ...]
 
-    def of(self, *standings: Standing) -> tuple[Checked, ...]:
+    def of(self, *standings: Readiness) -> tuple[Checked, ...]:
         return tuple(each for each in self.dates if each.standing in standings)
 
     @property
     def blocks(self) -> tuple[Checked, ...]:
         """The dates for which a backfill is refused unless it is forced."""
-        return self.of(Standing.PARTIAL)
+        return self.of(Readiness.PARTIAL)
 
 
 def sources(pipeline: Pipeline) -> tuple[Sources, ...]:
@@ -146,25 +146,25 @@ def _checked(pipeline: Pipeline, look: Look, pair: Sources | None, counted: Coun
     names = (pair.upcoming.name, pair.historical.name) if pair else ("", "")
     facts = (*names, expected, in_upcoming, rows, seen.covered if seen else 0)
     if day >= today:
-        return Checked(day, Standing.TO_COME, *facts, "today or later")
+        return Checked(day, Readiness.TO_COME, *facts, "today or later")
     lacking = _lacking(pipeline, look, day)
     if lacking:
-        return Checked(day, Standing.NO_RAW_DATA, *facts, lacking)
+        return Checked(day, Readiness.NO_RAW_DATA, *facts, lacking)
     if pair and rows and not expected:
-        return Checked(day, Standing.STALE, *facts, f"{rows} rows of {names[0]} on a day without any")
+        return Checked(day, Readiness.STALE, *facts, f"{rows} rows of {names[0]} on a day without any")
     if pair and rows and not pair.historical.has_enough(in_upcoming, expected):
         missing = expected - in_upcoming
         share = f"{in_upcoming} of {expected} = {100 * in_upcoming / expected:.1f} %, missing {missing}"
-        return Checked(day, Standing.PARTIAL, *facts, f"{names[0]} has partial data ({share})")
+        return Checked(day, Readiness.PARTIAL, *facts, f"{names[0]} has partial data ({share})")
     waits_for = _waits_for(pipeline, look, day)
     if waits_for:
-        return Checked(day, Standing.WAITS, *facts, f"waits for {waits_for}, which this backfill does not run")
+        return Checked(day, Readiness.WAITS, *facts, f"waits for {waits_for}, which this backfill does not run")
     if not _took_place(look, day):
-        return Checked(day, Standing.OFF_DAY, *facts, "off day")
+        return Checked(day, Readiness.OFF_DAY, *facts, "off day")
     verdicts = _verdicts(look.judgement.verdicts, look, day)
     if Verdict.BOOTSTRAP in verdicts:
-        return Checked(day, Standing.BOOTSTRAP, *facts, "first days of a season")
-    return Checked(day, Standing.GOOD, *facts)
+        return Checked(day, Readiness.BOOTSTRAP, *facts, "first days of a season")
+    return Checked(day, Readiness.GOOD, *facts)
 
 
 def _lacking(pipeline: Pipeline, look: Look, day: date) -> str:

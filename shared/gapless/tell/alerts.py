@@ -37,7 +37,7 @@ _MOST_CHARACTERS = 3500
 _MOST_DATES = 10
 
 
-class Severity(StrEnum):
+class Urgency(StrEnum):
     """How much an alert wants of people."""
 
     INFO = "info"  # worth knowing; said once
@@ -46,17 +46,17 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        return tuple(Severity).index(self)
+        return tuple(Urgency).index(self)
 
     @property
     def log_severity(self) -> str:
         return {"info": "INFO", "warning": "WARNING", "page": "CRITICAL"}[self]
 
 
-REPEAT = {Severity.WARNING: timedelta(days=6) + DAY, Severity.PAGE: DAY}
+REPEAT = {Urgency.WARNING: timedelta(days=6) + DAY, Urgency.PAGE: DAY}
 
 
-class State(StrEnum):
+class AlertState(StrEnum):
     """What the newest line of a key says."""
 
     CLAIMED = "claimed"  # a run is about to tell it
@@ -69,17 +69,17 @@ class Alert(NamedTuple):
     """Something that is wrong now. Its key is the same as long as it is the same thing."""
 
     key: str
-    severity: Severity
+    severity: Urgency
     size: int  # how much of it there is; more is worse
     headline: str
     text: str = ""
 
 
-class Told(NamedTuple):
+class LoggedAlert(NamedTuple):
     """The newest line of a key in the log."""
 
-    severity: Severity
-    state: State
+    severity: Urgency
+    state: AlertState
     size: int
     headline: str
     at: datetime
@@ -102,7 +102,7 @@ class Notice(NamedTuple):
 
 
 def decide(
-    alerts: Iterable[Alert], told: Mapping[str, Told], now: datetime, *, whole: bool = True
+    alerts: Iterable[Alert], told: Mapping[str, LoggedAlert], now: datetime, *, whole: bool = True
 ) -> tuple[Notice, ...]:
     """What to tell, the gravest first. With `whole`, what is in the log and holds no more is over."""
     current = {alert.key: alert for alert in alerts}
@@ -113,15 +113,15 @@ def decide(
         notices += [
             Notice(Alert(key, line.severity, line.size, line.headline), News.OVER)
             for key, line in told.items()
-            if key not in current and line.state is not State.RECOVERED and not _claimed(line, now)
+            if key not in current and line.state is not AlertState.RECOVERED and not _claimed(line, now)
         ]
     return tuple(sorted(notices, key=lambda n: (n.news is News.OVER, -n.alert.severity.rank, n.alert.key)))
 
 
-def _news(alert: Alert, told: Told | None, now: datetime) -> News | None:
-    if told is None or told.state is State.RECOVERED:
+def _news(alert: Alert, told: LoggedAlert | None, now: datetime) -> News | None:
+    if told is None or told.state is AlertState.RECOVERED:
         return News.NEW
-    if told.state is not State.SENT:
+    if told.state is not AlertState.SENT:
         return None if _claimed(told, now) else News.NEW
     if alert.severity.rank > told.severity.rank:
         return News.WORSE
@@ -132,8 +132,8 @@ def _news(alert: Alert, told: Told | None, now: datetime) -> News | None:
     return News.STILL if repeat and silent >= repeat else None
 
 
-def _claimed(told: Told, now: datetime) -> bool:
-    return told.state is State.CLAIMED and now - told.at < LEASE
+def _claimed(told: LoggedAlert, now: datetime) -> bool:
+    return told.state is AlertState.CLAIMED and now - told.at < LEASE
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def console_url(project: str, function: str) -> str:
 class Memory(NamedTuple):
     """The log as one run read it."""
 
-    told: Mapping[str, Told]
+    told: Mapping[str, LoggedAlert]
     lines: int  # of all keys; the log only grows, so this is its version
     generation: str
 
@@ -228,13 +228,13 @@ class SqlAlertBook:
             {"prefix": self.prefix},
             purpose="alerts",
         )
-        told: dict[str, Told] = {}
+        told: dict[str, LoggedAlert] = {}
         lines, generation = 0, None
         for row in decoded(_BookRow, answer):
             if row.kind == "line":
                 size, text = _unpacked(row.text)
                 at = from_micros(row.number)
-                told[row.alert_key] = Told(Severity(row.severity), State(row.state), size, text, at)
+                told[row.alert_key] = LoggedAlert(Urgency(row.severity), AlertState(row.state), size, text, at)
             elif row.kind == "lines":
                 lines = row.number
             else:
@@ -246,7 +246,7 @@ class SqlAlertBook:
 
         As with the ledger's claims the job id decides on BigQuery: two runs that read the same log use the same one.
         """
-        states = [(notice, State.CLAIMED) for notice in notices]
+        states = [(notice, AlertState.CLAIMED) for notice in notices]
         for attempt in range(5):
             try:
                 changed = self._insert(
@@ -265,19 +265,21 @@ class SqlAlertBook:
 
     def record(self, notices: Sequence[Notice], channel: str, *, delivered: bool) -> None:
         """Write down what became of what was claimed."""
+        states: list[tuple[Notice, AlertState]] = []
+        for notice in notices:
+            ended_well = AlertState.RECOVERED if notice.news is News.OVER else AlertState.SENT
+            states.append((notice, ended_well if delivered else AlertState.UNDELIVERED))
         self._insert(
-            [
-                (
-                    notice,
-                    State.UNDELIVERED if not delivered else State.RECOVERED if notice.news is News.OVER else State.SENT,
-                )
-                for notice in notices
-            ],
+            states,
             channel,
         )
 
     def _insert(
-        self, states: Sequence[tuple[Notice, State]], channel: str, lines: int | None = None, job_id: str | None = None
+        self,
+        states: Sequence[tuple[Notice, AlertState]],
+        channel: str,
+        lines: int | None = None,
+        job_id: str | None = None,
     ) -> int:
         now = self.clock()
         rows = [
@@ -330,7 +332,7 @@ class LogChannel:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class Delivered:
     """What was told, and why it did not arrive if it did not."""
 
     notices: tuple[Notice, ...] = ()
@@ -338,7 +340,7 @@ class Delivery:
 
     @property
     def paged(self) -> int:
-        return sum(1 for n in self.notices if n.news is not News.OVER and n.alert.severity is Severity.PAGE)
+        return sum(1 for n in self.notices if n.news is not News.OVER and n.alert.severity is Urgency.PAGE)
 
     @property
     def recovered(self) -> int:
@@ -355,11 +357,11 @@ class Teller:
     pipeline: str
     logs_url: str = ""
 
-    def foretell(self, alerts: Sequence[Alert]) -> Delivery:
+    def foretell(self, alerts: Sequence[Alert]) -> Delivered:
         """What would be told; nothing is sent and nothing written."""
-        return Delivery(decide(alerts, self.book.read().told, self.book.clock()))
+        return Delivered(decide(alerts, self.book.read().told, self.book.clock()))
 
-    def tell(self, alerts: Sequence[Alert], *, whole: bool = True) -> Delivery:
+    def tell(self, alerts: Sequence[Alert], *, whole: bool = True) -> Delivered:
         """Tell what is news, in one message. What the channel does not take is told by the next run.
 
         Where the log of alerts cannot be used, everything is told: twice is better than never. Raises `ClaimLost` where
@@ -372,7 +374,7 @@ class Teller:
             self.log("alert_log_unusable", f"alerts are sent without looking at what was sent: {error}", "ERROR")
             notices, remembered = decide(alerts, {}, self.book.clock(), whole=False), False
         if not notices:
-            return Delivery()
+            return Delivered()
         for alert, news in notices:
             severity = "NOTICE" if news is News.OVER else alert.severity.log_severity
             self.log("alert", alert.headline, severity, key=alert.key, news=str(news), size=alert.size, text=alert.text)
@@ -384,14 +386,18 @@ class Teller:
             self.undelivered(error, [notice.alert.key for notice in notices])
         if remembered:
             self.book.record(notices, self.channel.name, delivered=failure is None)
-        return Delivery(notices, failure)
+        return Delivered(notices, failure)
 
     def undelivered(self, error: GaplessError, keys: Sequence[str]) -> None:
         """A channel that takes nothing must be noticed elsewhere."""
         self.log(
-            "alert_undelivered", f"{self.channel.name} did not take a message: {error}", "ERROR",
-            channel=self.channel.name, permanent=error.permanent, keys=list(keys),
-        )  # fmt: skip
+            "alert_undelivered",
+            f"{self.channel.name} did not take a message: {error}",
+            "ERROR",
+            channel=self.channel.name,
+            permanent=error.permanent,
+            keys=list(keys),
+        )
 
     def _claimed(self, alerts: Sequence[Alert], whole: bool) -> tuple[Notice, ...]:
         for _ in range(10):

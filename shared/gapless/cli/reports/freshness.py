@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gapless.cli.chosen import open_gapless, words
 from gapless.cli.reports.printing import facts_of, form_of, look_at, namer, print_report
-from gapless.cli.sheets import Sheet
-from gapless.questions.reports.freshness import Freshness, Standing, freshness
+from gapless.cli.sheets import PrintedTable
+from gapless.questions.reports.freshness import Freshness, TableStanding, freshness
 
 
 def run(as_json: bool, markdown: bool, project: str | None, home: Path | None, now: str | None) -> None:
@@ -19,7 +19,7 @@ def run(as_json: bool, markdown: bool, project: str | None, home: Path | None, n
     look = look_at(gapless, gapless.everything())
     found = freshness(gapless.pipeline, look)
     place = words(**{"--project": project, "--home": home, "--now": now})
-    late = [each for each in found if each.standing is Standing.BEHIND]
+    late = [each for each in found if each.standing is TableStanding.BEHIND]
     advice = {}
     if any(gapless.pipeline.processors[each.processor].run == "none" for each in late):
         advice["Load what is missing with"] = f"gapless load PATH{place}"
@@ -33,19 +33,33 @@ def run(as_json: bool, markdown: bool, project: str | None, home: Path | None, n
     sys.exit(1 if late else 0)
 
 
-def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) -> Sheet:
-    marks = {Standing.BEHIND: "red", Standing.NORMAL_LAG: "yellow", Standing.NO_RULE: "bright_black"}
-    return Sheet(
+def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) -> PrintedTable:
+    marks = {TableStanding.BEHIND: "red", TableStanding.NORMAL_LAG: "yellow", TableStanding.NO_RULE: "bright_black"}
+    return PrintedTable(
         "freshness",
         "Latest date per table",
         (
-            "processor", "table", "latest", "complete to", "expected", "behind", "normal", "written (UTC)",
+            "processor",
+            "table",
+            "latest",
+            "complete to",
+            "expected",
+            "behind",
+            "normal",
+            "written (UTC)",
             "status",
         ),
         [
             (
-                named(each.processor), each.table, each.latest, each.complete, each.expected,
-                None if each.standing is Standing.NO_RULE else each.behind, each.lag, each.written, str(each.standing),
+                named(each.processor),
+                each.table,
+                each.latest,
+                each.complete,
+                each.expected,
+                None if each.standing is TableStanding.NO_RULE else each.behind,
+                each.lag,
+                each.written,
+                str(each.standing),
             )
             for each in found
         ],
@@ -54,4 +68,4 @@ def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) ->
             "older gaps do not show here: gapless report season",
         ),
         tuple(marks.get(each.standing, "") for each in found),
-    )  # fmt: skip
+    )

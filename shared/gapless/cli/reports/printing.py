@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from gapless.cli.chosen import nothing_known, refuse_an_empty_warehouse
-from gapless.cli.sheets import Sheet, print_sheets, show
+from gapless.cli.sheets import PrintedTable, print_sheets, show
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
 from gapless.errors import BadInput
@@ -31,7 +31,7 @@ _NARROW = 120  # columns of a terminal below which details of a table are left o
 
 def print_report(
     form: str,
-    sheets: Sequence[Sheet],
+    sheets: Sequence[PrintedTable],
     advice: Mapping[str, str] | None = None,
     details: Sequence[str] = (),
     **facts: Any,
@@ -63,7 +63,7 @@ def print_report(
             click.echo(f"{what}: {command}")
 
 
-def _without(sheet: Sheet, names: Sequence[str]) -> Sheet:
+def _without(sheet: PrintedTable, names: Sequence[str]) -> PrintedTable:
     kept = [i for i, name in enumerate(sheet.columns) if name not in names]
     rows = [tuple(row[i] for i in kept) for row in sheet.rows]
     return replace(sheet, columns=tuple(sheet.columns[i] for i in kept), rows=rows)

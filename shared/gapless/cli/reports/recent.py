@@ -10,7 +10,7 @@ from typing import Any
 
 from gapless.cli.chosen import open_gapless, scope_of, words
 from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, look_at, namer, print_report
-from gapless.cli.sheets import Sheet
+from gapless.cli.sheets import PrintedTable
 from gapless.declare.pipeline import Pipeline
 from gapless.model import IS_A_GAP, Scope, Verdict
 from gapless.questions.reports.recent import RecentDay, last_played, recent
@@ -48,7 +48,7 @@ def run(
 _STATUS_MARKS = {"complete": "green", "in progress": "blue", "off day": "bright_black"}
 
 
-def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> Sheet:
+def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> PrintedTable:
     phases = sorted({phase for day in found for phase in day.layers})
     with_units = pipeline.calendar is not None
     columns = ["date"]
@@ -65,13 +65,13 @@ def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> Sheet:
         row.append(day.status)
         rows.append(tuple(row))
     marks = tuple(_STATUS_MARKS.get(day.status, "red") for day in found)
-    return Sheet("recent", "Recent days", tuple(columns), rows, marks=marks)
+    return PrintedTable("recent", "Recent days", tuple(columns), rows, marks=marks)
 
 
 _ACROSS = 10  # so many dates fit beside each other
 
 
-def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sheet:
+def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> PrintedTable:
     """Keys per table and date; only tables and dates that hold or lack anything."""
     held = [(day, _held(day)) for day in found]
     shown = [(day, keys) for day, keys in held if keys]
@@ -86,7 +86,7 @@ def _tables_sheet(found: Sequence[RecentDay], named: Callable[[str], str]) -> Sh
         for day, keys in shown:
             rows.append((day.day.isoformat(), *(keys.get(name) for name in names)))
     notes = (_note([day for day, _ in shown]),) if rows else ()
-    return Sheet("tables", "Keys per table", columns, rows, notes)
+    return PrintedTable("tables", "Keys per table", columns, rows, notes)
 
 
 def _held(day: RecentDay) -> dict[str, str]:

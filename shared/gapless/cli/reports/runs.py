@@ -10,13 +10,22 @@ from typing import Any
 
 from gapless.cli.chosen import open_gapless, scope_of, words
 from gapless.cli.reports.printing import facts_of, form_of, look_at, namer, print_report
-from gapless.cli.sheets import Sheet
+from gapless.cli.sheets import PrintedTable
 from gapless.declare.pipeline import Pipeline
 from gapless.errors import BadInput
 from gapless.judge.remedies import remedy_for
 from gapless.judge.verdicts import civil_today
-from gapless.questions.reports.comparison import Comparison, Fault, Finding, Loss, compare, runs_of_days, says, span
-from gapless.questions.reports.run_history import Teller, read_runs
+from gapless.questions.reports.comparison import (
+    Comparison,
+    Confirmation,
+    Loss,
+    Refuted,
+    compare,
+    runs_of_days,
+    says,
+    span,
+)
+from gapless.questions.reports.run_history import Tracker, read_runs
 
 _LISTED = 12  # names that a note lists
 
@@ -59,29 +68,29 @@ def run(
 
 
 _MEANING = {
-    Finding.AGREES: "history and table say the same",
-    Finding.FAULT: "history says nothing came; the table holds the date: no loss, nothing to run",
-    Finding.LOSS: "the table lacks what is expected",
-    Finding.UNCONFIRMED: "history says rows were written; none are there, and none are expected",
-    Finding.WAITING: "what the table should hold depends on a gap upstream",
-    Finding.NOT_COMPARED: "dates that the table is not about, such as past ones of a table about the days to come",
+    Confirmation.AGREES: "history and table say the same",
+    Confirmation.FAULT: "history says nothing came; the table holds the date: no loss, nothing to run",
+    Confirmation.LOSS: "the table lacks what is expected",
+    Confirmation.UNCONFIRMED: "history says rows were written; none are there, and none are expected",
+    Confirmation.WAITING: "what the table should hold depends on a gap upstream",
+    Confirmation.NOT_COMPARED: "dates that the table is not about, such as past ones of a table about the days to come",
 }
-_ALWAYS = (Finding.AGREES, Finding.FAULT, Finding.LOSS)
+_ALWAYS = (Confirmation.AGREES, Confirmation.FAULT, Confirmation.LOSS)
 
 
-def _findings_sheet(found: Comparison, named: Callable[[str], str]) -> Sheet:
+def _findings_sheet(found: Comparison, named: Callable[[str], str]) -> PrintedTable:
     rows = []
     for finding, meaning in _MEANING.items():
         occurs = any(counts[finding] for counts in found.findings.values())
         if occurs or finding in _ALWAYS:
-            tracker, own = found.findings[Teller.TRACKER][finding], found.findings[Teller.OWN][finding]
+            tracker, own = found.findings[Tracker.TRACKER][finding], found.findings[Tracker.OWN][finding]
             rows.append((str(finding), tracker, own, meaning))
     columns = ("finding", "tracker", "gapless", "meaning")
     notes = [f"confirmed losses in all, with those that no history mentions: {len(found.losses):,}"]
     notes += _about_runs(found)
     notes += _about_gaps(found, named)
     notes += _about_what_cannot_be_compared(found)
-    return Sheet("findings", "Run history against tables", columns, rows, tuple(notes))
+    return PrintedTable("findings", "Run history against tables", columns, rows, tuple(notes))
 
 
 def _about_runs(found: Comparison) -> list[str]:
@@ -130,7 +139,7 @@ def _about_what_cannot_be_compared(found: Comparison) -> list[str]:
 
 def _losses_sheet(
     pipeline: Pipeline, losses: Sequence[Loss], place: str, most: int | None, named: Callable[[str], str]
-) -> Sheet:
+) -> PrintedTable:
     groups = runs_of_days(losses) if most else [[loss] for loss in losses]
     rows = []
     for group in groups[:most]:
@@ -147,7 +156,7 @@ def _losses_sheet(
                 remedy_for(pipeline, gap.target, gap.verdict).over(first, last).told(place),
             )
         )
-    return Sheet(
+    return PrintedTable(
         "losses",
         f"Data loss that the tables confirm{_number(losses)}",
         ("dates", "processor", "history says", "table has", "verdict", "command"),
@@ -157,7 +166,9 @@ def _losses_sheet(
     )
 
 
-def _faults_sheet(pipeline: Pipeline, faults: Sequence[Fault], most: int | None, named: Callable[[str], str]) -> Sheet:
+def _faults_sheet(
+    pipeline: Pipeline, faults: Sequence[Refuted], most: int | None, named: Callable[[str], str]
+) -> PrintedTable:
     with_units = pipeline.calendar is not None
     rows = [
         (
@@ -176,7 +187,7 @@ def _faults_sheet(pipeline: Pipeline, faults: Sequence[Fault], most: int | None,
         notes += ("no loss: nothing has to be run",)
     if any(fault.written_after for fault in faults):
         notes += ("written since: the newest rows came after that run had ended, so it may have been right once",)
-    return Sheet(
+    return PrintedTable(
         "faults",
         f"History says nothing came, the table has it{_number(faults)}",
         ("date", "processor", "history says", "table has", "analysis", "run ended (UTC)", "written (UTC)"),
@@ -185,9 +196,9 @@ def _faults_sheet(pipeline: Pipeline, faults: Sequence[Fault], most: int | None,
     )
 
 
-def _unconfirmed_sheet(faults: Sequence[Fault], most: int | None, named: Callable[[str], str]) -> Sheet:
+def _unconfirmed_sheet(faults: Sequence[Refuted], most: int | None, named: Callable[[str], str]) -> PrintedTable:
     rows = [(f.target.day, named(f.target.processor), says((f.told,)), f.told.records) for f in faults[:most]]
-    return Sheet(
+    return PrintedTable(
         "unconfirmed",
         f"Said to be written, not there, and not expected{_number(faults)}",
         ("date", "processor", "history says", "records"),
@@ -196,13 +207,13 @@ def _unconfirmed_sheet(faults: Sequence[Fault], most: int | None, named: Callabl
     )
 
 
-def _processors_sheet(found: Comparison, named: Callable[[str], str]) -> Sheet:
+def _processors_sheet(found: Comparison, named: Callable[[str], str]) -> PrintedTable:
     rows = [
         (named(name), p.runs, p.empty, p.faults, p.losses, p.never_ended, p.false_failures)
         for name, p in found.processors.items()
     ]
     columns = ("processor", "runs", "empty or failed", "faults", "losses", "never ended", "falsely failed")
-    return Sheet("processors", "Runs per processor", columns, rows)
+    return PrintedTable("processors", "Runs per processor", columns, rows)
 
 
 def _number(listed: Sequence[Any]) -> str:

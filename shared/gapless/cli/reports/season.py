@@ -13,13 +13,13 @@ from typing import Any
 
 from gapless.cli.chosen import open_gapless, scope_of, words
 from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, look_at, namer, print_report
-from gapless.cli.sheets import Sheet
+from gapless.cli.sheets import PrintedTable
 from gapless.declare.pipeline import Pipeline
 from gapless.engine import Look
 from gapless.errors import BadInput
 from gapless.judge.verdicts import Judgement
 from gapless.model import IS_A_GAP, Gap, Scope, Verdict
-from gapless.questions.acknowledgements import Standing, State, in_look
+from gapless.questions.acknowledgements import AckStanding, AckState, in_look
 from gapless.questions.reports.coverage import Coverage
 from gapless.questions.reports.season import Season, seasons
 from gapless.verdict import HAS_ITS_KEYS, Asks
@@ -130,7 +130,7 @@ def _within(look: Look, scope: Scope) -> Judgement:
 
 def _season_sheet(
     pipeline: Pipeline, look: Look, found: Sequence[Season], form: str, named: Callable[[str], str]
-) -> Sheet:
+) -> PrintedTable:
     """On a terminal the issues stand below the table, where they have room."""
     phases = sorted({phase for season in found for phase in season.layers})
     with_units = pipeline.calendar is not None
@@ -158,7 +158,7 @@ def _season_sheet(
     notes = [_open_gaps(look)]
     if aside:
         notes = [f"{season.label}: {_issues(season, named)}" for season in found] + notes
-    return Sheet("season", "Seasons", tuple(columns), rows, tuple(notes), tuple(marks))
+    return PrintedTable("season", "Seasons", tuple(columns), rows, tuple(notes), tuple(marks))
 
 
 def _open_gaps(look: Look) -> str:
@@ -189,7 +189,7 @@ def _issues(season: Season, named: Callable[[str], str]) -> str:
     return "; ".join(told) or "clean"
 
 
-def _health_sheet(pipeline: Pipeline, found: Sequence[Season], named: Callable[[str], str]) -> Sheet:
+def _health_sheet(pipeline: Pipeline, found: Sequence[Season], named: Callable[[str], str]) -> PrintedTable:
     names = dict.fromkeys(name for season in found for name in season.health)
     rows = []
     marks = []
@@ -202,7 +202,7 @@ def _health_sheet(pipeline: Pipeline, found: Sequence[Season], named: Callable[[
         marks.append("red" if has_errors else "")
     columns = ("phase", "processor", *(season.label for season in found))
     is_filled = any(season.filled for season in found)
-    return Sheet("health", "Processors", columns, rows, (_FILLED,) if is_filled else (), tuple(marks))
+    return PrintedTable("health", "Processors", columns, rows, (_FILLED,) if is_filled else (), tuple(marks))
 
 
 _FILLED = "a/b: a source of which nothing is expected by rule has rows on so many of so many dates"
@@ -230,7 +230,7 @@ def _health(name: str, season: Season) -> str | None:
     return "bootstrap" if counts[Verdict.BOOTSTRAP] else None
 
 
-def _notes_sheet(pipeline: Pipeline, look: Look, found: Sequence[Season], named: Callable[[str], str]) -> Sheet:
+def _notes_sheet(pipeline: Pipeline, look: Look, found: Sequence[Season], named: Callable[[str], str]) -> PrintedTable:
     rows = [_acknowledged(each, named) for each in in_look(pipeline, look)]
     rows += _early(found)
     for season in found:
@@ -242,15 +242,15 @@ def _notes_sheet(pipeline: Pipeline, look: Look, found: Sequence[Season], named:
         rows.append(("phantom", "rows that nobody expects", len(phantoms), _listed(phantoms, named)))
     if warnings:
         rows.append(("warning", "complete, but thin", len(warnings), _listed(warnings, named)))
-    return Sheet("notes", "Notes", ("kind", "meaning", "targets", "what"), rows)
+    return PrintedTable("notes", "Notes", ("kind", "meaning", "targets", "what"), rows)
 
 
-def _acknowledged(each: Standing, named: Callable[[str], str]) -> Note:
+def _acknowledged(each: AckStanding, named: Callable[[str], str]) -> Note:
     word = each.word
     until = f"until {word.expires}" if word.expires else "without expiry"
     why = f"{' '.join(word.reason.split())} ({word.owner}, {until})"
     note = f"; {each.note}" if each.note else ""
-    state = "a person gave them up" if each.state is State.ACTIVE else str(each.state)
+    state = "a person gave them up" if each.state is AckState.ACTIVE else str(each.state)
     return "acknowledged", state, each.targets, f"{named(word.processor)} {word.first} … {word.last}: {why}{note}"
 
 

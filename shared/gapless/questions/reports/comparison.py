@@ -20,11 +20,11 @@ from gapless.engine import Look
 from gapless.judge.verdicts import NOTHING
 from gapless.model import IS_A_GAP, Gap, Seen, Target, Verdict, from_micros
 from gapless.questions.reports.coverage import has_data
-from gapless.questions.reports.run_history import RunHistory, Teller, Told, Word
+from gapless.questions.reports.run_history import RunHistory, Tracked, Tracker, Word
 from gapless.verdict import HAS_ITS_KEYS
 
 
-class Finding(StrEnum):
+class Confirmation(StrEnum):
     """How a history's word about one date stands against the table."""
 
     AGREES = "agrees"
@@ -35,11 +35,11 @@ class Finding(StrEnum):
     NOT_COMPARED = "not compared"  # not among the dates that this table is about
 
 
-class Fault(NamedTuple):
+class Refuted(NamedTuple):
     """A history's word that the table refutes."""
 
     target: Target
-    told: Told
+    told: Tracked
     seen: Seen
     units: int | None  # of work on that date, where there is a calendar
 
@@ -57,7 +57,7 @@ class Loss(NamedTuple):
     """A date that its table lacks, with what the histories say of it."""
 
     gap: Gap
-    says: tuple[Told, ...]
+    says: tuple[Tracked, ...]
 
 
 @dataclass
@@ -77,10 +77,10 @@ class PerProcessor:
 class Comparison:
     """Everything that comparing brought out."""
 
-    findings: Mapping[Teller, Counter[Finding]]
-    faults: Sequence[Fault]
+    findings: Mapping[Tracker, Counter[Confirmation]]
+    faults: Sequence[Refuted]
     losses: Sequence[Loss]
-    unconfirmed: Sequence[Fault]
+    unconfirmed: Sequence[Refuted]
     waiting: Mapping[str, int]  # gaps of which it is not known what they lack, by processor
     spoilt: Mapping[str, int]  # gaps that hold their keys and have to be made anew, by processor
     processors: Mapping[str, PerProcessor]
@@ -107,16 +107,16 @@ class _Comparing:
         self._pipeline = pipeline
         self._look = look
         self._unknown: Counter[str] = Counter()
-        self._findings: dict[Teller, Counter[Finding]] = {teller: Counter() for teller in Teller}
+        self._findings: dict[Tracker, Counter[Confirmation]] = {teller: Counter() for teller in Tracker}
         self._processors: dict[str, PerProcessor] = {}
-        self._faults: list[Fault] = []
-        self._unconfirmed: list[Fault] = []
-        self._said: dict[Target, list[Told]] = {}
+        self._faults: list[Refuted] = []
+        self._unconfirmed: list[Refuted] = []
+        self._said: dict[Target, list[Tracked]] = {}
         self._lost: dict[Target, Gap] = {}
         self._waiting: Counter[str] = Counter()
         self._spoilt: Counter[str] = Counter()
 
-    def hear(self, told: Told, p: Processor | None) -> None:
+    def hear(self, told: Tracked, p: Processor | None) -> None:
         """One word of a teller about a processor, if there is such a processor and the date is in scope."""
         if p is None:
             self._unknown[told.processor] += told.runs
@@ -130,12 +130,12 @@ class _Comparing:
         finding = _weigh(p, target, told, self._look)
         self._findings[told.teller][finding] += 1
         seen = self._look.observation.seen(target) or NOTHING
-        if finding is Finding.FAULT:
-            self._faults.append(Fault(target, told, seen, self._units(told.day)))
+        if finding is Confirmation.FAULT:
+            self._faults.append(Refuted(target, told, seen, self._units(told.day)))
             counted.faults += 1
-        elif finding is Finding.UNCONFIRMED:
-            self._unconfirmed.append(Fault(target, told, seen, self._units(told.day)))
-        elif finding is Finding.LOSS and not p.expect:
+        elif finding is Confirmation.UNCONFIRMED:
+            self._unconfirmed.append(Refuted(target, told, seen, self._units(told.day)))
+        elif finding is Confirmation.LOSS and not p.expect:
             self._lost[target] = Gap(target, Verdict.MISSING, seen, 0, None)
 
     def sort_out(self, gap: Gap) -> None:
@@ -176,7 +176,7 @@ class _Comparing:
         return entry.final if entry else 0
 
 
-def _newest_first(fault: Fault) -> tuple[int, str]:
+def _newest_first(fault: Refuted) -> tuple[int, str]:
     return -fault.target.day.toordinal(), fault.target.processor
 
 
@@ -190,7 +190,7 @@ def resolved(pipeline: Pipeline, name: str) -> Processor | None:
     return None
 
 
-def _count(counted: PerProcessor, told: Told) -> None:
+def _count(counted: PerProcessor, told: Tracked) -> None:
     counted.runs += told.runs
     counted.empty += told.empty
     counted.never_ended += told.never_ended
@@ -198,22 +198,22 @@ def _count(counted: PerProcessor, told: Told) -> None:
     counted.false_failures += told.false_failures
 
 
-def _weigh(p: Processor, target: Target, told: Told, look: Look) -> Finding:
+def _weigh(p: Processor, target: Target, told: Tracked, look: Look) -> Confirmation:
     verdict = look.judgement.verdict(target)
     if verdict is None:
-        return Finding.NOT_COMPARED
+        return Confirmation.NOT_COMPARED
     seen = look.observation.seen(target) or NOTHING
     if has_data(p, seen):
-        return Finding.FAULT if _is_refuted(told, verdict) else Finding.AGREES
+        return Confirmation.FAULT if _is_refuted(told, verdict) else Confirmation.AGREES
     if verdict in IS_A_GAP:
-        return Finding.LOSS if seen.expected else Finding.WAITING
+        return Confirmation.LOSS if seen.expected else Confirmation.WAITING
     if told.says_data and not seen.rows and verdict is not Verdict.ACKNOWLEDGED:
         # A source of which nothing is expected by rule: what its tracker counted is all that there is to go by.
-        return Finding.UNCONFIRMED if p.expect else Finding.LOSS
-    return Finding.AGREES
+        return Confirmation.UNCONFIRMED if p.expect else Confirmation.LOSS
+    return Confirmation.AGREES
 
 
-def _is_refuted(told: Told, verdict: Verdict) -> bool:
+def _is_refuted(told: Tracked, verdict: Verdict) -> bool:
     """Whether it says of a date that the table holds that nothing came of it."""
     if told.is_running:
         return False
@@ -244,12 +244,12 @@ def runs_of_days(losses: Sequence[Loss]) -> list[list[Loss]]:
     return sorted(together, key=lambda group: (group[0].gap.target.day, group[0].gap.target.processor))
 
 
-def says(told: Sequence[Told]) -> str:
+def says(told: Sequence[Tracked]) -> str:
     """What the histories say of a date, without the numbers of records other than none."""
     return "; ".join(f"{each.teller}: {_word(each)}" for each in told) or "no run"
 
 
-def _word(told: Told) -> str:
+def _word(told: Tracked) -> str:
     if told.is_running:
         return "running"
     return f"{told.word}, 0 records" if told.records == 0 else str(told.word)

@@ -25,7 +25,7 @@ _LONGEST = 300
 
 
 @dataclass(frozen=True)
-class Cause:
+class RepeatedFailure:
     """Failures that say the same, whatever their processor and date."""
 
     text: str
@@ -52,7 +52,7 @@ def cause_of(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def causes(failures: Iterable[Failure], still_open: Set[Target]) -> list[Cause]:
+def causes(failures: Iterable[Failure], still_open: Set[Target]) -> list[RepeatedFailure]:
     """Failures by cause, open ones and frequent ones first; `still_open` is what the tables were seen to lack."""
     groups: dict[tuple[str, str, bool], list[Failure]] = {}
     for failure in failures:
@@ -66,7 +66,7 @@ def causes(failures: Iterable[Failure], still_open: Set[Target]) -> list[Cause]:
             targets.update(Target(each.processor, day) for day in each.days)
             waiting.update(Target(each.processor, day) for day in each.open_days)
         found.append(
-            Cause(
+            RepeatedFailure(
                 text=text or "no text",
                 category=category,
                 permanent=permanent,

@@ -16,7 +16,7 @@ from gapless.model import IS_A_GAP, Seen, Verdict, from_micros
 from gapless.questions.reports.coverage import has_data, judged, phases_of, places
 
 
-class Standing(StrEnum):
+class TableStanding(StrEnum):
     """How a table stands."""
 
     CURRENT = "current"
@@ -37,7 +37,7 @@ class Freshness(NamedTuple):
     behind: int  # days from the latest complete date to the latest expected one
     lag: int  # days that are normal
     written: datetime | None  # when its newest row was published
-    standing: Standing
+    standing: TableStanding
 
 
 def freshness(pipeline: Pipeline, look: Look) -> list[Freshness]:
@@ -116,14 +116,14 @@ def _progress(look: Look, p: Processor) -> _Progress:
     return _Progress(complete, lacking)
 
 
-def _standing(p: Processor, progress: _Progress, first: date, today: date) -> Standing:
+def _standing(p: Processor, progress: _Progress, first: date, today: date) -> TableStanding:
     if not p.expect or not (progress.complete or progress.lacking):
-        return Standing.NO_RULE
+        return TableStanding.NO_RULE
     if not progress.missing:
-        return Standing.CURRENT
+        return TableStanding.CURRENT
     # Only what is older than the normal lag is late, however long the pause before it was.
     waited = today - (first + timedelta(days=progress.missing[0]))
-    return Standing.BEHIND if waited.days > p.lag_days else Standing.NORMAL_LAG
+    return TableStanding.BEHIND if waited.days > p.lag_days else TableStanding.NORMAL_LAG
 
 
 def _has_rows(seen: Seen | None) -> bool:

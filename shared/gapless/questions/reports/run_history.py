@@ -33,7 +33,7 @@ _EPOCH = date(1970, 1, 1)
 STILL_RUNNING = timedelta(hours=6)
 
 
-class Teller(StrEnum):
+class Tracker(StrEnum):
     """Who says it."""
 
     TRACKER = "tracker"  # another system, in `reported_runs`
@@ -50,10 +50,10 @@ class Word(StrEnum):
     NEVER_ENDED = "never ended"
 
 
-class Told(NamedTuple):
+class Tracked(NamedTuple):
     """What one teller says of one processor and date: its newest run that ended, and how many there were."""
 
-    teller: Teller
+    teller: Tracker
     processor: str  # as the teller writes it
     day: date
     word: Word
@@ -80,7 +80,7 @@ class Told(NamedTuple):
 class RunHistory:
     """Everything that is said about a range of dates."""
 
-    told: Sequence[Told]
+    told: Sequence[Tracked]
     undated: int = 0  # runs of trackers that name no date: they cannot be compared
 
 
@@ -112,7 +112,7 @@ def read_runs(warehouse: Warehouse, pipeline: Pipeline, first: date, last: date,
         "bad": FAILED,
     }  # fmt: skip
     rows = decoded(_ToldRow, warehouse.rows(_runs_statement(pipeline.ledger), params, purpose="run_history"))
-    told: list[Told] = []
+    told: list[Tracked] = []
     undated = 0
     for row in rows:
         if row.listed:
@@ -130,17 +130,17 @@ def _runs_statement(ledger: str) -> str:
     )
 
 
-def _quiet(row: _ToldRow) -> Iterator[Told]:
+def _quiet(row: _ToldRow) -> Iterator[Tracked]:
     """What a row says that stands for every quiet date of a processor."""
     for each in row.listed.split(","):
         number, records, runs = map(int, each.split(":"))
         day = _EPOCH + timedelta(days=number)
-        yield Told(Teller(row.teller), row.processor_name, day, Word.SUCCESS, _count(records), None, runs)
+        yield Tracked(Tracker(row.teller), row.processor_name, day, Word.SUCCESS, _count(records), None, runs)
 
 
-def _told(row: _ToldRow, day: date) -> Told:
-    return Told(
-        teller=Teller(row.teller),
+def _told(row: _ToldRow, day: date) -> Tracked:
+    return Tracked(
+        teller=Tracker(row.teller),
         processor=row.processor_name,
         day=day,
         word=Word(row.word),

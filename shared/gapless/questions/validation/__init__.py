@@ -23,19 +23,19 @@ from gapless.plan.planner import plan
 from gapless.questions.classify import EXPECTED, Category, Classifier
 from gapless.questions.validation import history, quality
 from gapless.questions.validation.report import (
-    Answer,
     Check,
+    CheckAnswer,
     Fault,
     Finding,
-    Report,
     Severity,
+    ValidationReport,
     folded,
 )
 from gapless.questions.validation.tables import Tables
 from gapless.verdict import Repair
 from gapless.warehouse.ports import Param, Warehouse
 
-__all__ = ["Answer", "Check", "Finding", "Repair", "Report", "Severity", "read_by", "validate"]
+__all__ = ["Check", "CheckAnswer", "Finding", "Repair", "Severity", "ValidationReport", "read_by", "validate"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Reach:
 class Rest:
     """What the look does not tell."""
 
-    counted: Mapping[str, quality.Counted]
+    counted: Mapping[str, quality.CountedTable]
     earlier: Mapping[Target, history.Earlier]
 
 
@@ -79,7 +79,7 @@ def _upstream(pipeline: Pipeline, phase: int) -> str:
 def validate(
     engine: Engine, warehouse: Warehouse, scope: Scope, checks: Collection[Check] = tuple(Check),
     reach: Reach | None = None,
-) -> Report:  # fmt: skip
+) -> ValidationReport:  # fmt: skip
     """Ask the checks about a scope; with `reach`, about what a later phase reads for it, look-back windows included."""
     pipeline = engine.pipeline
     if reach:
@@ -93,7 +93,7 @@ def validate(
         rest = Rest(counted.result() if counted else {}, earlier.result() if earlier else {})
     said = [_ask(check, tables, rest) for check in Check if check in checks]
     findings = folded((fault for _, faults in said for fault in faults), _places(look), list(pipeline.processors))
-    return Report(
+    return ValidationReport(
         look, tuple(name for name in look.observation.columns if not scope.processors or name in scope.processors),
         max(scope.first, look.judgement.first), scope.last, tuple(answer for answer, _ in said),
         tuple(f for f in findings if f.severity is not Severity.EXPECTED),
@@ -102,7 +102,7 @@ def validate(
     )  # fmt: skip
 
 
-def _ask(check: Check, tables: Tables, rest: Rest) -> tuple[Answer, list[Fault]]:
+def _ask(check: Check, tables: Tables, rest: Rest) -> tuple[CheckAnswer, list[Fault]]:
     """One check's answer, and the faults behind it."""
     examined, unit = len(tables.targets), "targets"
     if check is Check.COVERAGE:
@@ -119,7 +119,7 @@ def _ask(check: Check, tables: Tables, rest: Rest) -> tuple[Answer, list[Fault]]
         faults = list(_losses(tables, rest.earlier))
         examined, unit = sum(map(tables.wanted, rest.earlier)), "outcomes"
     of = Counter(fault.severity for fault in faults)
-    answer = Answer(check, examined, unit, of[Severity.CRITICAL], of[Severity.WARNING], of[Severity.EXPECTED])
+    answer = CheckAnswer(check, examined, unit, of[Severity.CRITICAL], of[Severity.WARNING], of[Severity.EXPECTED])
     return answer, faults
 
 
@@ -167,7 +167,7 @@ def _notes(tables: Tables, reach: Reach | None) -> Iterator[str]:
 # -- the two other queries -------------------------------------------------------------------------------------------
 
 
-def _counted(pipeline: Pipeline, warehouse: Warehouse, scope: Scope) -> Mapping[str, quality.Counted]:
+def _counted(pipeline: Pipeline, warehouse: Warehouse, scope: Scope) -> Mapping[str, quality.CountedTable]:
     chosen = [
         p
         for p in pipeline.processors.values()
@@ -180,7 +180,7 @@ def _counted(pipeline: Pipeline, warehouse: Warehouse, scope: Scope) -> Mapping[
     return quality.parse(pipeline, answer)
 
 
-def _of_columns(tables: Tables, counted: Mapping[str, quality.Counted]) -> Iterator[Fault]:
+def _of_columns(tables: Tables, counted: Mapping[str, quality.CountedTable]) -> Iterator[Fault]:
     """What is wrong with columns, as faults of the targets that were asked about."""
     for flaw in quality.flaws(tables.pipeline, counted):
         # no verdict: none of the processor's business any more, such as a past date of a table about days to come

@@ -33,7 +33,7 @@ WONDER = 1e-9
 PAUSE = timedelta(days=7)
 
 
-class Counts(NamedTuple):
+class ColumnCounts(NamedTuple):
     """What was counted of one column, one entry per date; empty where nothing was asked."""
 
     nulls: Sequence[int] = ()
@@ -42,12 +42,12 @@ class Counts(NamedTuple):
     zeros: Sequence[int] = ()
 
 
-class Counted(NamedTuple):
+class CountedTable(NamedTuple):
     """The partitions of one table, in the order of their dates."""
 
     days: Sequence[date]
     rows: Sequence[int]
-    columns: Mapping[str, Counts]
+    columns: Mapping[str, ColumnCounts]
 
 
 class _TableRow(NamedTuple):
@@ -101,7 +101,7 @@ def _may_be_zero(column: Column) -> bool:
     return column.low is not None and column.high is not None and column.low <= 0 <= column.high
 
 
-def parse(pipeline: Pipeline, answer: Answer) -> dict[str, Counted]:
+def parse(pipeline: Pipeline, answer: Answer) -> dict[str, CountedTable]:
     """The counts of a result, by processor."""
     found = {}
     for name, dates in decoded(_TableRow, answer):
@@ -114,12 +114,12 @@ def parse(pipeline: Pipeline, answer: Answer) -> dict[str, Counted]:
             nulls = next(series) if column.required else ()
             outside = next(series) if _ranged(column) else ()
             values, zeros = (next(series), next(series)) if _may_be_zero(column) else ((), ())
-            columns[column.name] = Counts(nulls, outside, values, zeros)
-        found[name] = Counted([EPOCH + timedelta(days=n) for n, _, _ in parts], [n for _, n, _ in parts], columns)
+            columns[column.name] = ColumnCounts(nulls, outside, values, zeros)
+        found[name] = CountedTable([EPOCH + timedelta(days=n) for n, _, _ in parts], [n for _, n, _ in parts], columns)
     return found
 
 
-def flaws(pipeline: Pipeline, counted: Mapping[str, Counted]) -> Iterator[Flaw]:
+def flaws(pipeline: Pipeline, counted: Mapping[str, CountedTable]) -> Iterator[Flaw]:
     """What is wrong with the columns of partitions."""
     for name, (days, rows, columns) in counted.items():
         for column, counts in columns.items():

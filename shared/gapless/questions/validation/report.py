@@ -73,7 +73,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckAnswer:
     """What one check said."""
 
     check: Check
@@ -89,14 +89,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """A validation of a range of dates."""
 
     look: Look
     processors: tuple[str, ...]  # the ones that were asked about
     first: date
     last: date
-    answers: tuple[Answer, ...]
+    answers: tuple[CheckAnswer, ...]
     findings: tuple[Finding, ...]  # the critical ones first, what follows from others last, upstream first
     absences: tuple[Finding, ...]  # what is expected to be absent
     notes: tuple[str, ...] = ()

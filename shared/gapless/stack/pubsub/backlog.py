@@ -24,7 +24,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Rules:
+class SubscriptionRules:
     """How a subscription delivers. Without a dead-letter topic there is no end to the attempts."""
 
     endpoint: str = ""  # where messages are pushed to; empty: they are pulled

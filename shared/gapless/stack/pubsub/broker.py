@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gapless.stack.pubsub.backlog import Backlog, Delivery, Message, Rules
+from gapless.stack.pubsub.backlog import Backlog, Delivery, Message, SubscriptionRules
 
 DELETED_TOPIC = "_deleted-topic_"
 Clock = Callable[[], float]
@@ -27,7 +27,7 @@ class Rejected(Exception):
 class Subscription:
     """One backlog and whoever waits for it. `described` is what the protocol says of it."""
 
-    def __init__(self, name: str, topic: str, rules: Rules, described: Any, clock: Clock) -> None:
+    def __init__(self, name: str, topic: str, rules: SubscriptionRules, described: Any, clock: Clock) -> None:
         self.name = name
         self.topic = topic
         self.rules = rules
@@ -80,7 +80,7 @@ class Subscription:
         self.postpone(delivery.token, seconds)
         return seconds
 
-    def change(self, rules: Rules) -> None:
+    def change(self, rules: SubscriptionRules) -> None:
         with self._changed:
             self.rules = rules
             self._changed.notify_all()
@@ -145,7 +145,7 @@ class Broker:
 
     # --------------------------------------------------------------------------------------- subscriptions
 
-    def subscribe(self, name: str, topic: str, rules: Rules, described: Any) -> Subscription:
+    def subscribe(self, name: str, topic: str, rules: SubscriptionRules, described: Any) -> Subscription:
         with self._lock:
             self.topic(topic)
             if rules.dead_letters:

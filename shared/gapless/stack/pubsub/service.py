@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gapless.stack.pubsub.backlog import Delivery, Rules
+from gapless.stack.pubsub.backlog import Delivery, SubscriptionRules
 from gapless.stack.pubsub.broker import Broker, Rejected, Subscription
 
 # Google's own messages, by name: an import contract keeps `import google` to shared/gapless/gcp, which is about calling
@@ -164,10 +164,10 @@ def _described(subscription: Subscription) -> Any:
     return subscription.described
 
 
-def _rules(request: Any) -> Rules:
+def _rules(request: Any) -> SubscriptionRules:
     if not 5 <= request.ack_deadline_seconds <= 600:
         raise Rejected("INVALID_ARGUMENT", "ack_deadline_secs out of bounds")
-    rules = Rules(endpoint=_endpoint(request), ack_seconds=request.ack_deadline_seconds)
+    rules = SubscriptionRules(endpoint=_endpoint(request), ack_seconds=request.ack_deadline_seconds)
     if request.retry_policy:
         least = _seconds(request.retry_policy.minimum_backoff, 10.0)
         most = _seconds(request.retry_policy.maximum_backoff, 600.0)

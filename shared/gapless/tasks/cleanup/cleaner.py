@@ -19,7 +19,7 @@ from gapless.judge.verdicts import civil_today
 from gapless.model import Upkeep
 from gapless.tasks.cleanup import statements
 from gapless.tasks.cleanup.claims import Claimed
-from gapless.tasks.cleanup.decision import Counts, Decision, Rules, decide
+from gapless.tasks.cleanup.decision import CleanupRules, Decision, RowCounts, decide
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.tasks.cleanup.records import Backup, Head, Records
 from gapless.warehouse.ports import Param, Warehouse
@@ -80,7 +80,7 @@ class Cleaner:
 
     # -- clean-up ------------------------------------------------------------------------------------------------------
 
-    def clean_up(self, rules: Rules, *, dry_run: bool) -> list[Cleaned]:
+    def clean_up(self, rules: CleanupRules, *, dry_run: bool) -> list[Cleaned]:
         """Clean every table about the days to come; what goes wrong with one does not keep the others waiting.
 
         Raises `Halted` when changes are switched off.
@@ -93,7 +93,7 @@ class Cleaner:
             if p.applies_to == "upcoming" and p.run != "none"
         ]
 
-    def _clean(self, processor: Processor, rules: Rules, dry_run: bool, done: Cleaned) -> None:
+    def _clean(self, processor: Processor, rules: CleanupRules, dry_run: bool, done: Cleaned) -> None:
         now = self.clock()
         # In this order: who claims after the head was read is met by the claim, who did before is among the leases.
         head = self.records.head()
@@ -254,11 +254,11 @@ class Cleaner:
             done.error = f"{done.table}: {done.deleted or 0:,} rows deleted, and cleanup_log did not take it: {error}"
         return done
 
-    def _counts(self, processor: Processor, table: str = "") -> Counts:
+    def _counts(self, processor: Processor, table: str = "") -> RowCounts:
         zone = {"zone": self.pipeline.timezone.key}
         answer = self.warehouse.rows(statements.count(processor, table or processor.table), zone, purpose="count")
         rows = decoded(_CountedRow, answer)
-        return Counts({row.day: row.n for row in rows}, rows[0].today if rows else None)
+        return RowCounts({row.day: row.n for row in rows}, rows[0].today if rows else None)
 
     def _claimed(self, processor: Processor, days: Sequence[date], head: Head, run_id: str, work: Upkeep) -> Claimed:
         return Claimed(self.book(), self.clock, processor, days, head, run_id, work)

@@ -14,7 +14,7 @@ from gapless.warehouse.ports import MOST_DATES
 
 
 @dataclass(frozen=True)
-class Rules:
+class CleanupRules:
     """What a clean-up may remove."""
 
     keep_days: int = 7
@@ -23,7 +23,7 @@ class Rules:
     all_history: bool = False  # the one-time clean-up: that share is what was asked for
 
 
-class Report(NamedTuple):
+class TableState(NamedTuple):
     """What a table held at one moment."""
 
     rows: int
@@ -35,15 +35,15 @@ class Report(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Counts:
+class RowCounts:
     """The rows of a table per date, and what the warehouse calls today."""
 
     days: Mapping[date, int]
     today: date | None = None
 
     @property
-    def report(self) -> Report:
-        return Report(sum(self.days.values()), min(self.days, default=None), max(self.days, default=None))
+    def report(self) -> TableState:
+        return TableState(sum(self.days.values()), min(self.days, default=None), max(self.days, default=None))
 
     def before(self, cutoff: date) -> dict[date, int]:
         return {day: n for day, n in sorted(self.days.items()) if day < cutoff}
@@ -71,7 +71,12 @@ class Decision:
 
 
 def decide(
-    pipeline: Pipeline, processor: Processor, counts: Counts, leases: Sequence[Lease], rules: Rules, now: datetime
+    pipeline: Pipeline,
+    processor: Processor,
+    counts: RowCounts,
+    leases: Sequence[Lease],
+    rules: CleanupRules,
+    now: datetime,
 ) -> Decision:
     """Which dates of a table are removed: those before the civil date `keep_days` ago, or none with a reason."""
     cutoff = civil_today(pipeline, now) - timedelta(days=rules.keep_days)
@@ -82,9 +87,9 @@ def decide(
 def _refusal(
     pipeline: Pipeline,
     processor: Processor,
-    counts: Counts,
+    counts: RowCounts,
     leases: Sequence[Lease],
-    rules: Rules,
+    rules: CleanupRules,
     cutoff: date,
     old: Mapping[date, int],
 ) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from gapless.errors import GaplessError, Refused
-from gapless.tasks.cleanup.decision import Report
+from gapless.tasks.cleanup.decision import TableState
 
 
 class Ended(StrEnum):
@@ -31,8 +31,8 @@ class Cleaned:
     table: str
     cutoff: date
     status: Ended = Ended.FAILED
-    before: Report | None = None
-    after: Report | None = None
+    before: TableState | None = None
+    after: TableState | None = None
     dates: int = 0
     old_rows: int = 0  # that were, or would be, removed or brought back
     deleted: int | None = None  # below zero: rows brought back

@@ -26,7 +26,7 @@ from gapless.errors import Refused, TransientFailure
 from gapless.judge.verdicts import civil_today
 from gapless.model import Gap, Target, Upkeep
 from gapless.tasks.cleanup.cleaner import Cleaner
-from gapless.tasks.cleanup.decision import Counts, Decision, Lease, under_repair
+from gapless.tasks.cleanup.decision import Decision, Lease, RowCounts, under_repair
 from gapless.tasks.cleanup.outcome import Cleaned, Ended
 from gapless.warehouse.expectation import expected_keys
 from gapless.warehouse.names import listed, quoted, same
@@ -144,7 +144,7 @@ def _words(on: Sequence[str]) -> str:
     return f"CONCAT({separated})" if len(parts) > 1 else parts[0]
 
 
-def refusal(proposal: Proposal, counts: Counts, leases: Sequence[Lease], *, lift_share: bool) -> str:
+def refusal(proposal: Proposal, counts: RowCounts, leases: Sequence[Lease], *, lift_share: bool) -> str:
     """Why nothing of a table may go; empty if it may."""
     table, rows, whole = proposal.processor.table, proposal.rows, counts.report.rows
     days = [each.day for each in proposal.phantoms]

@@ -13,7 +13,7 @@ from gapless.declare.processor import Processor
 from gapless.errors import Refused
 from gapless.ledger.balance import HeadRow
 from gapless.ledger.tables import CLEANUP_LOG, TABLE_BACKUPS, as_json
-from gapless.tasks.cleanup.decision import Lease, Report
+from gapless.tasks.cleanup.decision import Lease, TableState
 from gapless.tasks.cleanup.outcome import Cleaned
 from gapless.tasks.cleanup.statements import BACKUP_DAYS
 from gapless.warehouse.names import quoted
@@ -171,7 +171,7 @@ class Records:
 
     def log(self, done: Cleaned) -> None:
         """Write down what came of an attempt on a table."""
-        before, after = done.before or Report(0, None, None), done.after or Report(0, None, None)
+        before, after = done.before or TableState(0, None, None), done.after or TableState(0, None, None)
         row = _LoggedRow(
             run_id=done.run_id,
             table_name=done.table,

@@ -21,7 +21,7 @@ from gapless.ledger.daily import report_key, reported_days
 from gapless.ledger.tables import ALERT_LOG, GAP_HISTORY, as_json
 from gapless.model import IS_A_GAP, Gap, Policy, Scope, Target, Verdict
 from gapless.tasks.advance import Advance, advance
-from gapless.tell.alerts import Alert, Delivery, Severity, Teller, first_dates, packed
+from gapless.tell.alerts import Alert, Delivered, Teller, Urgency, first_dates, packed
 from gapless.verdict import Asks
 from gapless.warehouse.names import quoted
 from gapless.warehouse.ports import Bus, Warehouse
@@ -41,7 +41,7 @@ class Detection:
 
     advance: Advance
     alerts: tuple[Alert, ...]
-    delivery: Delivery
+    delivery: Delivered
     reported: bool  # this run wrote the day's report
     summary: tuple[str, ...]
 
@@ -77,9 +77,9 @@ def detect(
 def _tell_what_stopped_it(error: GaplessError, teller: Teller) -> None:
     """An alert of its own. Nothing is known of the others, so none of them is over."""
     if isinstance(error, Storm):
-        alert = Alert(f"{PREFIX}storm", Severity.PAGE, 1, "nothing is healed: a storm was refused", str(error))
+        alert = Alert(f"{PREFIX}storm", Urgency.PAGE, 1, "nothing is healed: a storm was refused", str(error))
     else:
-        severity = Severity.WARNING if isinstance(error, TransientFailure) else Severity.PAGE
+        severity = Urgency.WARNING if isinstance(error, TransientFailure) else Urgency.PAGE
         headline = "the tables could not be looked at, so gaps are not seen"
         alert = Alert(f"{PREFIX}scan", severity, 1, headline, str(error))
     try:
@@ -99,11 +99,11 @@ def findings(pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessErr
     if len(gaps) > policy.page_above:
         found.append(_flood(look, gaps, policy))
     if failure:
-        severity = Severity.PAGE if failure.permanent else Severity.WARNING
+        severity = Urgency.PAGE if failure.permanent else Urgency.WARNING
         found.append(Alert(f"{PREFIX}dispatch", severity, 1, "runs could not be asked for", str(failure)))
     if look.plan.size and (policy.halted or policy.report_only):
         switch = "GAPLESS_HALT" if policy.halted else "GAPLESS_REPORT_ONLY"
-        found.append(Alert(f"{PREFIX}switched_off", Severity.INFO, 1, f"healing is switched off by {switch}"))
+        found.append(Alert(f"{PREFIX}switched_off", Urgency.INFO, 1, f"healing is switched off by {switch}"))
     sorted_out: dict[tuple[str, str], list[Gap]] = {}
     for gap in (*gaps, *look.judgement.phantoms, *look.judgement.warnings):
         kind = _kind(pipeline, look, policy, gap)
@@ -129,15 +129,15 @@ def _alert(pipeline: Pipeline, policy: Policy, kind: str, name: str, gaps: Seque
     n = f"{len(days):,} date{'' if len(days) == 1 else 's'}"
     p, verdict = pipeline.processors[name], gaps[0].verdict
     meaning = verdict.meaning
-    severity, headline = Severity(meaning.urgency), meaning.headline.format(n=n, words=meaning.words)
+    severity, headline = Urgency(meaning.urgency), meaning.headline.format(n=n, words=meaning.words)
     if kind == "old":
-        severity = Severity.WARNING
+        severity = Urgency.WARNING
         headline = f"{n} could have been filled for more than {policy.age_limit_days} days"
     elif kind == "source":
-        severity = Severity.INFO if p.optional else Severity.WARNING
+        severity = Urgency.INFO if p.optional else Urgency.WARNING
         headline = f"{n} of this source are missing or partial"
     elif kind == "thin":
-        severity = Severity.INFO
+        severity = Urgency.INFO
         headline = f"{n} are complete with less than {p.warn_pct:g} % of what is expected"
     first = Target(name, days[0])
     way = remedy_for(pipeline, first, verdict).over(days[0], days[-1]).told()
@@ -157,7 +157,7 @@ def _flood(look: Look, gaps: Sequence[Gap], policy: Policy) -> Alert:
         f"{_number(waiting, 'target')} behind them blocked; Gapless can heal {look.plan.size:,} of all by itself"
     )
     return Alert(
-        f"{PREFIX}flood", Severity.PAGE, len(gaps),
+        f"{PREFIX}flood", Urgency.PAGE, len(gaps),
         f"{len(gaps):,} gaps are open, more than {policy.page_above:,}", text,
     )  # fmt: skip
 
@@ -165,14 +165,16 @@ def _flood(look: Look, gaps: Sequence[Gap], policy: Policy) -> Alert:
 # -- the morning summary -----------------------------------------------------------------------------------------------
 
 
-class Report(NamedTuple):
+class EarlierReport(NamedTuple):
     """The gaps of an earlier daily report."""
 
     day: date
     open: frozenset[Target]
 
 
-def summarised(pipeline: Pipeline, look: Look, policy: Policy, done: Advance, before: Report | None) -> list[str]:
+def summarised(
+    pipeline: Pipeline, look: Look, policy: Policy, done: Advance, before: EarlierReport | None
+) -> list[str]:
     """The state of everything in short lines, worst news where people look first. Pure."""
     low, high = _span(look)
     rows = [line for name in pipeline.processors if (line := _of_processor(name, look, policy, before))]
@@ -208,7 +210,7 @@ def _span(look: Look) -> tuple[date, date]:
     return first, max(first, last)
 
 
-def _of_processor(name: str, look: Look, policy: Policy, before: Report | None) -> str:
+def _of_processor(name: str, look: Look, policy: Policy, before: EarlierReport | None) -> str:
     verdicts = Counter(look.judgement.verdicts.get(name, ()))
     complete = verdicts[Verdict.COMPLETE]
     gaps = [gap for gap in look.judgement.gaps if gap.target.processor == name]
@@ -273,7 +275,7 @@ class GapHistory:
     dataset: str
     clock: Callable[[], datetime]
 
-    def before(self, today: date) -> Report | None:
+    def before(self, today: date) -> EarlierReport | None:
         """The newest report of an earlier day."""
         answer = self.warehouse.rows(
             _NEWEST_REPORT.fill(gap_history=self._table("gap_history"), reported_days=reported_days(self.dataset)),
@@ -284,7 +286,7 @@ class GapHistory:
         if not rows:
             return None
         gaps = (Target(row.processor_name, row.target_date) for row in rows if row.processor_name and row.target_date)
-        return Report(rows[0].reported_on, frozenset(gaps))
+        return EarlierReport(rows[0].reported_on, frozenset(gaps))
 
     def write(self, gaps: Sequence[Gap], today: date, now: datetime, generation: str, summary: Sequence[str]) -> bool:
         """Write the day's report, unless it is written already; whether this run did."""
