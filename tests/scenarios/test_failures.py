@@ -180,7 +180,7 @@ def test_the_same_gap_seen_twice_is_run_once(shop: Shop) -> None:
 
 
 def test_a_completion_message_has_the_fields_that_consumers_know(chain: Shop) -> None:
-    """10. Message drift: one contract; a single date has date, a range has start_date, end_date, dates (their declared names)."""
+    """10. Message drift: one contract; a single date has date, a range has start_date, end_date, dates."""
     chain.sell(FIRST, LAST)
     chain.apply(DAY, DAY, "revenue")
     chain.apply(FIRST, LAST, "revenue")

@@ -157,9 +157,9 @@ def test_the_partial_backfill_thins_two_dates_down_to_grading(season: SampleSeas
     days = (date(2023, 2, 23), date(2023, 2, 24))
     names = (COMPOSITE, DAILY, FEATURES, PREDICTIONS, GRADING)
     assert damaged("partial_backfill", season, pipeline) == {(name, day) for name in names for day in days}
-    text = " ".join(sql for sql, _ in by_name("partial_backfill").statements(season, pipeline))
-    assert "LIMIT 1)" in text
-    assert "LIMIT 68)" in text
+    text = " ".join(" ".join(sql.split()) for sql, _ in by_name("partial_backfill").statements(season, pipeline))
+    assert "LIMIT 1 )" in text
+    assert "LIMIT 68 )" in text
     assert "date_exports" not in text
 
 
