@@ -69,8 +69,8 @@ class NothingLoaded(CannotObserve):
 
     reason = "no_data"
 
-    def __init__(self) -> None:
-        super().__init__("the tables are there and hold nothing at all; load raw data with: gapless load PATH")
+    def __init__(self, way_on: str) -> None:
+        super().__init__(f"the tables are there and hold nothing at all; {way_on}")
 
 
 class TransientFailure(CannotObserve):

@@ -61,9 +61,9 @@ class Seen(NamedTuple):
 class Day(NamedTuple):
     """What the calendar says of one date."""
 
-    scheduled: int  # units of work (games) that were to take place, postponed ones not counted
+    scheduled: int  # units of work that were to take place, postponed ones not counted
     final: int  # of these, the ones that are over
-    opening: date | None = None  # first day of the season
+    opening: date | None = None  # first day of the period
     last_start: datetime | None = None  # when the last one begins
 
 

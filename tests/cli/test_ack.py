@@ -123,7 +123,7 @@ def test_nothing_of_a_malformed_file_is_taken(run: Callable[..., Result], tmp_pa
     [
         (("add", *WORD, "--end-date", "2024-02-01"), "start_date 2024-02-03 is after end_date 2024-02-01; exchange"),
         (("add", *WORD, "--expires", "2024-02-11"), "--expires 2024-02-11 has passed (today is 2024-02-12)"),
-        (("add", *WORD[:-1], " "), "owner is empty; name a person or a team"),
+        (("add", *WORD[:-1], " "), "owner is empty; name a person or a group"),
         (("add", *WORD[:4], "--reason", "", *WORD[6:]), "reason is empty; say why"),
         (("add", "--processor", "revenu", *WORD[2:]), "there is no processor 'revenu'"),
         (("add", *WORD[2:]), "Missing option '--processor'"),

@@ -34,7 +34,7 @@ WRONG = {
     "before all data": (("--start-date", "2023-01-05", "--end-date", "2023-01-13"), "the data begins on 2024-02-01"),
     "before history": (("--start-date", "2019-01-05", "--end-date", "2019-01-13"), "begins on 2020-01-01"),
     "an unknown phase": ((*map(str, RANGE), "--phases", "7"), "there is no phase 7"),
-    "a loaded phase": ((*map(str, RANGE), "--phases", "1"), "is loaded, not run: gapless load PATH"),
+    "a loaded phase": ((*map(str, RANGE), "--phases", "1"), "what you chose is filled from outside, not run"),
     "an unknown processor": ((*map(str, RANGE), "--processors", "x"), "there is no processor 'x'"),
     "no batch at a time": ((*map(str, RANGE), "--max-concurrent", "0"), "not in the range"),
 }

@@ -239,7 +239,7 @@ def test_an_empty_warehouse_has_no_plan(
     monkeypatch.setenv("GAPLESS_PIPELINE", str(chain.pipeline.sql_folder.parent / "pipeline.yaml"))
     result = gapless("plan", "--home", chain.home)
     assert (result.code, result.out) == (4, "")
-    assert "gapless load" in result.err
+    assert "fill the sources first" in result.err
 
 
 # -------------------------------------------------------------------------------------------------- explain

@@ -104,7 +104,7 @@ def test_before_the_first_load_empty_tables_are_a_note_and_no_finding(run: Calla
     assert result.code == 0
     text = plain(result.out)
     assert "note tables: all 4 tables of processors are there and empty: nothing was loaded yet" in text
-    assert f"do: gapless load FILES --home {chain.home}" in text
+    assert "do: fill the sources" in text
     assert "findings" not in text
     chain.sell(date(2024, 2, 1), date(2024, 2, 1))
     notes = json.loads(run("--json").out)["notes"]

@@ -186,7 +186,7 @@ def test_switched_off_means_nothing_is_run(run: Run, chain: Shop, monkeypatch: p
         (("--date", DAY, "--processors", "nope"), "there is no processor 'nope'"),
         (
             ("--date", DAY, "--processors", "orders"),
-            "orders is a source: it is loaded, not repaired, with: gapless",
+            "orders is a source: it is filled from outside, not repaired",
         ),
         (tuple(w for n in range(32) for w in ("--date", date(2024, 1, 1) + timedelta(days=n))), "32 dates were named"),
     ],

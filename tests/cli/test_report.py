@@ -15,7 +15,7 @@ from tests.conftest import Result, Season, Shop, parsed, plain
 FIRST, LAST = date(2024, 2, 1), date(2024, 2, 11)
 NOW = "2024-02-12T11:00Z"
 Run = Callable[..., Result]
-REPORTS = (("report", "season"), ("report", "recent"), ("report", "freshness"), ("report", "runs"), ("history",))
+REPORTS = (("report", "period"), ("report", "recent"), ("report", "freshness"), ("report", "runs"), ("history",))
 pytestmark = pytest.mark.run(now=NOW, built=(FIRST, LAST))
 
 
@@ -60,8 +60,8 @@ def test_a_report_is_a_constant_number_of_jobs(
     if words == ("report", "runs") and jobs == 1:
         return
     bench, watched = chain.watched()
-    module = "gapless.cli.history" if words == ("history",) else f"gapless.cli.reports.{words[1]}"
-    monkeypatch.setattr(f"{module}.open_gapless", lambda *_: bench.gapless)
+    module = {"history": "history", "period": "reports.periods"}.get(words[-1], f"reports.{words[-1]}")
+    monkeypatch.setattr(f"gapless.cli.{module}.open_gapless", lambda *_: bench.gapless)
     assert run(*words).code == 0
     assert len(watched.calls) == jobs
 
@@ -161,10 +161,10 @@ def test_long_lists_are_cut_for_people_and_whole_for_programs(run: Run, chain: S
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("report", "season", "--json", "--markdown"), "exclude each other"),
-        (("report", "season", "--season", "last"), "write for example --season 2021-22"),
-        (("report", "season", "--season", "2024", "--start-date", "2024-02-01"), "names the dates itself"),
-        (("report", "season", "--season", "2019-20"), "the data begins on 2024-02-01"),
+        (("report", "period", "--json", "--markdown"), "exclude each other"),
+        (("report", "period", "--period", "last"), "write for example --period 2021-22"),
+        (("report", "period", "--period", "2024", "--start-date", "2024-02-01"), "names the dates itself"),
+        (("report", "period", "--period", "2019-20"), "the data begins on 2024-02-01"),
         (("report", "runs", "--days", "3", "--start-date", "2024-02-01"), "leave it out"),
         (("report", "runs", "--start-date", "2024-02-09", "--end-date", "2024-02-01"), "exchange them"),
         (("report", "recent", "--days", "0"), "--days"),
@@ -179,7 +179,7 @@ def test_wrong_use_is_told_in_one_sentence(run: Run, words: tuple[str, ...], sai
     assert said in plain(result.err)
 
 
-@pytest.mark.parametrize("name", ["season", "recent", "freshness", "runs"])
+@pytest.mark.parametrize("name", ["period", "recent", "freshness", "runs"])
 def test_tables_that_hold_nothing_at_all_are_not_reported_as_complete(
     chain: Shop, gapless: Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

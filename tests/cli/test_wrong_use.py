@@ -58,7 +58,7 @@ def test_tables_that_hold_nothing_at_all_are_not_called_complete(run: Callable[.
     result = run("scan", "--now", NOW)
     assert (result.code, result.out) == (4, "")
     assert "hold nothing at all" in result.err
-    assert "gapless load" in result.err
+    assert "fill the sources first" in result.err
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_what_functions_say_before_anything_is_loaded_is_no_failure(call: Call, 
         result = probe.Result(name, asked, reply)
         assert result.fault == "", name
         said[name] = result.no_data
-    assert said.pop("gap_detector").endswith("load raw data with: gapless load PATH")
+    assert said.pop("gap_detector").endswith("hold nothing at all; fill the sources first")
     assert set(said.values()) == {""}
 
 

@@ -155,7 +155,7 @@ def test_sources_and_other_services_are_told_what_to_do_themselves(yard: Yard) -
     yard.add("standing", QUIET)
     look = yard.shop.scan()
     pipeline = yard.shop.pipeline
-    for kind, told in (("none", "a source; load the file"), ("http", "another service fills it")):
+    for kind, told in (("none", "a source; who fills it has to"), ("http", "another service fills it")):
         standing = pipeline.processor("standing").model_copy(update={"run": kind})
         other = replace(pipeline, processors={**pipeline.processors, "standing": standing})
         found = proposals(other, look)
@@ -292,7 +292,7 @@ def test_the_command_proposes_removes_and_says_how_to_bring_back(
     monkeypatch.setenv("GAPLESS_PIPELINE", str(yard.shop.pipeline.sql_folder.parent / "pipeline.yaml"))
     where = ("--home", yard.shop.home, "--now", NOW)
     none = gapless("clean-phantoms", *where)
-    assert (none.code, none.out) == (0, "There are no rows of games that did not take place.\n")
+    assert (none.code, none.out) == (0, "There are no rows of units that did not take place.\n")
     built = yard.rows()
     yard.add("standing", QUIET, "AB")
     yard.add("forecast", QUIET)

@@ -72,7 +72,7 @@ def declare(processors: Mapping[str, Mapping[str, Any]], **fields: Any) -> Pipel
         "ledger": "twin_gapless",
         "views": {},
         "view_columns": {},
-        "words": Words(),
+        "words": Words(loads=True),
         "over": OVER,
         "period_days": 150,
         "messages": Contract(),

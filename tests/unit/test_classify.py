@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from gapless.declare.words import Words
 from gapless.engine import Look
 from gapless.judge.verdicts import judge
-from gapless.model import Acknowledged, Day, History, Ledger, Observation, Plan, Policy, Scope, Seen, Target, Verdict
+from gapless.model import Acknowledged, Day, History, Ledger, Plan, Policy, Scope, Seen, Target, Verdict
 from gapless.questions.classify import EXPECTED, Category, Classifier, by_date
 from tests.support.observations import sparse
 from tests.twin import declare
@@ -59,7 +60,7 @@ def classified(
     ledger: Ledger | None = None,
 ) -> Classifier:
     """A look at dates; later mappings replace what earlier ones say of a target."""
-    pipeline = declare(GUIDE, calendar="calendar")
+    pipeline = declare(GUIDE, calendar="calendar", words=Words("game", "games", "played"))
     seen: dict[str, dict[date, Seen]] = {name: {} for name in GUIDE}
     for columns in days:
         for name, dates in columns.items():
@@ -72,14 +73,6 @@ def classified(
 
 def games(day: date, scheduled: int = 8, played: int | None = None) -> dict[date, Day]:
     return {day: Day(scheduled, scheduled if played is None else played, OPENING)}
-
-
-@pytest.mark.parametrize("days", [-1, 0, 1, 2])
-def test_the_calendar_knows_the_dates_of_the_look_and_says_nothing_of_others(days: int) -> None:
-    day = OPENING + timedelta(days=days)
-    known = {OPENING: Day(8, 8, OPENING), OPENING + timedelta(days=1): Day(3, 2, OPENING)}
-    observation = Observation(OPENING, {}, list(known.values()))
-    assert observation.day(day) == known.get(day)
 
 
 # -- December 2021 ---------------------------------------------------------------------------------------------------

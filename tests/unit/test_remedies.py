@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from gapless.declare.words import Words
 from gapless.judge.remedies import remake, remedy_for, rerun
 from gapless.model import IS_A_GAP, Target
 from gapless.verdict import Asks, Repair, Verdict
@@ -52,6 +54,25 @@ SPAN = "--start-date 2024-01-05 --end-date 2024-01-05"
 )
 def test_every_verdict_says_what_repairs_it(name: str, verdict: Verdict, told: str) -> None:
     assert remedy_for(SHOP, Target(name, DAY), verdict).told() == told
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (
+            Verdict.MISSING,
+            "fill 2024-01-05 by the means by which this source is filled: gapless explain 2024-01-05 orders",
+        ),
+        (
+            Verdict.PHANTOM,
+            "look at the rows of 2024-01-05; who fills this source has to put them right: "
+            "gapless explain 2024-01-05 orders",
+        ),
+    ],
+)
+def test_no_file_is_asked_for_where_no_kind_of_file_is_declared(verdict: Verdict, told: str) -> None:
+    by_hand = replace(SHOP, words=Words(loads=False))
+    assert remedy_for(by_hand, Target("orders", DAY), verdict).told() == told
 
 
 def test_a_range_of_dates_has_one_remedy_and_the_warehouse_stands_in_its_command() -> None:

@@ -28,9 +28,9 @@ from gapless.questions.reports.comparison import Confirmation, compare, resolved
 from gapless.questions.reports.coverage import Coverage, coverage, typical_keys
 from gapless.questions.reports.failures import cause_of, causes, direction, half, halves, newest_between
 from gapless.questions.reports.freshness import Freshness, TableStanding, freshness
-from gapless.questions.reports.recent import last_played, recent
+from gapless.questions.reports.periods import label_of, periods
+from gapless.questions.reports.recent import last_eventful, recent
 from gapless.questions.reports.run_history import DayOfRuns, Failure, RunHistory, Tracked, Tracker, Word
-from gapless.questions.reports.season import label_of, seasons
 from tests.support.observations import sparse
 from tests.twin import declare
 from tests.unit.test_pipeline import TINY, build, raw_shop
@@ -144,7 +144,7 @@ def test_sources_of_which_nothing_is_expected_are_no_part_of_coverage() -> None:
     ],
 )
 def test_a_season_is_labelled_by_its_opening_and_its_last_date(opening: date, last: date, label: str) -> None:
-    assert label_of(opening, last) == label
+    assert label_of(opening, last, 150) == label
 
 
 def test_a_season_has_dates_units_coverage_per_phase_and_health_per_processor() -> None:
@@ -152,7 +152,7 @@ def test_a_season_has_dates_units_coverage_per_phase_and_health_per_processor() 
     columns["summary"][day(4)] = Seen(10, 5, 5, inputs=0, changed_at=WRITTEN)
     columns["lines"] = {day(3): whole(7)}
     pipeline, look = look_at(columns, calendar={day(3): PLAYED, day(4): PLAYED})
-    (season,) = seasons(pipeline, look)
+    (season,) = periods(pipeline, look)
     assert (season.label, season.first, season.last) == ("2023-24", day(3), day(4))
     assert (season.dates, season.units, season.unfinished) == (2, 10, 0)
     assert {phase: layer.pct for phase, layer in season.layers.items()} == {2: 100.0, 3: 75.0, 4: 99.9}
@@ -168,7 +168,7 @@ def test_the_first_days_of_a_season_are_not_held_against_its_coverage() -> None:
     columns = filled(day(3), day(18))
     columns["cache"][day(3)] = nothing()
     _, look = look_at(columns, calendar={day(3): opening, day(18): opening}, pipeline=pipeline)
-    (season,) = seasons(pipeline, look)
+    (season,) = periods(pipeline, look)
     assert season.health["cache"][Verdict.BOOTSTRAP] == 1
     assert season.layers[4] == Coverage(10, 10, 1, 0)
 
@@ -176,7 +176,7 @@ def test_the_first_days_of_a_season_are_not_held_against_its_coverage() -> None:
 def test_dates_between_two_seasons_belong_to_the_first_and_each_opening_begins_another() -> None:
     other = Day(3, 3, day(15))
     pipeline, look = look_at(filled(day(3), day(15)), calendar={day(3): PLAYED, day(15): other})
-    first, second = seasons(pipeline, look)
+    first, second = periods(pipeline, look)
     assert (first.first, first.last, second.first) == (day(3), day(3), day(15))
     assert first.health["cache"].total() == 14  # off days before and after it, up to the next opening
     assert sum(season.health["cache"].total() for season in (first, second)) == 20
@@ -185,13 +185,13 @@ def test_dates_between_two_seasons_belong_to_the_first_and_each_opening_begins_a
 def test_units_of_past_dates_that_are_not_over_are_counted() -> None:
     calendar = {day(3): Day(5, 3, OPENING), day(20): Day(4, 0, OPENING)}
     pipeline, look = look_at(filled(day(3)), calendar=calendar)
-    (season,) = seasons(pipeline, look)
+    (season,) = periods(pipeline, look)
     assert (season.dates, season.units, season.unfinished) == (1, 3, 2)  # today's games are not
 
 
 def test_a_pipeline_without_a_calendar_is_one_season() -> None:
     pipeline, look = look_at(filled(day(3), day(9)), pipeline=declare(PROCESSORS))
-    (season,) = seasons(pipeline, look)
+    (season,) = periods(pipeline, look)
     assert (season.label, season.dates, season.units) == ("2024-01-03 to 2024-01-09", 2, None)
 
 
@@ -201,7 +201,7 @@ def test_what_a_person_gave_up_is_no_gap_and_still_not_there() -> None:
     words = (Acknowledged("cache", day(3), day(4), "inputs lost", "me"),)
     calendar = {day(3): PLAYED, day(4): PLAYED}
     pipeline, look = look_at(columns, calendar=calendar, ledger=Ledger(acknowledged=words))
-    (season,) = seasons(pipeline, look)
+    (season,) = periods(pipeline, look)
     assert season.health["cache"][Verdict.ACKNOWLEDGED] == 1
     assert (season.layers[4].pct, season.layers[4].gaps) == (50.0, 0)
 
@@ -225,13 +225,13 @@ def test_recent_days_are_complete_in_progress_off_or_have_so_many_gaps() -> None
     assert [(each.scheduled, each.final) for each in found] == [(5, 5), (0, 0), (5, 5), (3, 0)]
     assert found[2].layers[3].pct == 0.0
     assert found[2].targets["summary"] == (Verdict.MISSING, nothing())
-    assert last_played(look) == day(19)
+    assert last_eventful(look) == day(19)
 
 
 def test_days_before_everything_that_is_known_are_off_days() -> None:
     pipeline, look = look_at({}, first=day(20), days=1, scope=Scope(day(14), day(20)))
     assert [each.status for each in recent(pipeline, look)] == ["off day"] * 7
-    assert last_played(look) is None
+    assert last_eventful(look) is None
 
 
 # ---------------------------------------------------------------------------------------------------- freshness

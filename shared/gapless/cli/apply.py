@@ -20,7 +20,7 @@ def run(checksum: str, force: bool, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)
-    refuse_an_empty_warehouse(look)
+    refuse_an_empty_warehouse(chosen.gapless.pipeline, look)
     report = apply_with_progress(engine, look, checksum, quiet=chosen.as_json)
     after = report.after or look
     if chosen.as_json:

@@ -33,12 +33,7 @@ _CONCURRENT = 2  # batches at a time, where nothing else is asked for
 _SHOWN = 20  # dates in full; the rest is counted
 _NAMED = 5  # dates in a list
 _FAILED = 10  # outcomes and notes in full
-# What a preflight has nothing against, in a line each, and what it tells date by date.
-_IN_ORDER = {
-    Readiness.BOOTSTRAP: "in the first days of a season: later phases expect nothing",
-    Readiness.OFF_DAY: "off days",
-    Readiness.TO_COME: "today or later",
-}
+# What a preflight tells date by date.
 _IN_FULL = (Readiness.NO_RAW_DATA, Readiness.WAITS, Readiness.STALE, Readiness.PARTIAL)
 
 
@@ -110,7 +105,8 @@ def _fill(chosen: Chosen, wish: _Wish) -> bool:
     look = engine.scan(chosen.scope)
     nothing_known(chosen.gapless, look)
     if not phases_of(chosen.gapless.pipeline, look):
-        raise BadInput("what you chose is loaded, not run: gapless load PATH")
+        how = chosen.gapless.pipeline.words.load("loaded, not run: ", otherwise="filled from outside, not run")
+        raise BadInput(f"what you chose is {how}")
     result: dict[str, Any] = {"dry_run": wish.dry_run, "lifted": sorted(wish.policy.lifted)}
     if not wish.skip_preflight:
         _look_before(chosen, wish, look, result)
@@ -180,12 +176,16 @@ def _show_preflight(preflight: Preflight, chosen: Chosen, wish: _Wish) -> None:
     dates = f"{count} dates, {first} to {last}" if count > 1 else str(first)
     click.echo(f"Preflight: {dates}")
     _show_good(preflight.of(Readiness.GOOD))
-    for standing, what in _IN_ORDER.items():
-        _show_in_order(preflight.of(standing), what)
+    called = chosen.gapless.pipeline.words
+    _show_in_order(
+        preflight.of(Readiness.BOOTSTRAP), f"in the first days of {called.a_period}: later phases expect nothing"
+    )
+    _show_in_order(preflight.of(Readiness.OFF_DAY), "off days")
+    _show_in_order(preflight.of(Readiness.TO_COME), "today or later")
     for standing in _IN_FULL:
         _show_in_full(preflight.of(standing), counted=standing is Readiness.PARTIAL)
     if preflight.of(Readiness.NO_RAW_DATA):
-        click.echo(f"  Dates without raw data wait for it: gapless load PATH{chosen.place}")
+        click.echo(f"  Dates without raw data wait for it{called.load(': ', chosen.place)}")
     if preflight.blocks:
         count = len(preflight.blocks)
         click.echo(f"Preflight found {count} date{'s' if count > 1 else ''} with partial data about the days to come.")
@@ -333,7 +333,7 @@ def _show_outside(chosen: Chosen, outside: Mapping[str, Sequence[date]]) -> None
         processor = chosen.gapless.pipeline.processors[name]
         waits = f"Waits for {name}, not complete on {len(days)} dates, {days[0]} to {days[-1]}"
         if processor.run == "none":
-            click.echo(f"{waits}: load them with: gapless load PATH{chosen.place}")
+            click.echo(f"{waits}{chosen.gapless.pipeline.words.load(': load them with: ', chosen.place)}")
         else:
             only = f"--start-date {days[0]} --end-date {days[-1]} --processors {processor.alias or name}"
             click.echo(f"{waits}: gapless backfill {only}{chosen.place}")

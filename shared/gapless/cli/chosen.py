@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from gapless.declare.pipeline import Pipeline
 from gapless.declare.settings import read_settings
 from gapless.engine import Look
 from gapless.errors import BadInput, NothingLoaded
@@ -106,10 +107,10 @@ def scope_of(
     )
 
 
-def refuse_an_empty_warehouse(look: Look) -> None:
+def refuse_an_empty_warehouse(pipeline: Pipeline, look: Look) -> None:
     """Where all history holds nothing, "complete" would be true and a lie; raises `NothingLoaded`."""
     if not look.judgement.scope.explicit and look.observation.is_empty:
-        raise NothingLoaded
+        raise NothingLoaded(pipeline.words.load_first)
 
 
 def nothing_known(gapless: Gapless, look: Look) -> None:
@@ -126,12 +127,12 @@ def nothing_known(gapless: Gapless, look: Look) -> None:
         i for column in known.columns.values() for i, seen in enumerate(column) if seen
     ]
     if not held:
-        raise NothingLoaded
+        raise NothingLoaded(gapless.pipeline.words.load_first)
     first = known.first + timedelta(days=min(held))
     if scope.last < first:
         raise BadInput(
             f"nothing is known of {scope.first} to {scope.last}: the data begins on {first}; "
-            "name later dates, or load those with: gapless load PATH"
+            f"name later dates{gapless.pipeline.words.load(', or load those with: ')}"
         )
 
 

@@ -19,7 +19,7 @@ def run(apply_it: bool, lift_share: bool, limit: int, markdown: bool, **options:
     chosen = choose(**options)
     gapless, engine = chosen.gapless, chosen.gapless.engine(Policy(lift_storm=True))
     look = engine.scan(chosen.scope)
-    refuse_an_empty_warehouse(look)
+    refuse_an_empty_warehouse(gapless.pipeline, look)
     found = proposals(gapless.pipeline, look, chosen.scope.processors)
     cleaner = PhantomCleaner(gapless.pipeline, gapless.warehouse, gapless.clock, gapless.settings)
     results = cleaner.remove(found, look, dry_run=not apply_it, lift_share=lift_share)
@@ -44,7 +44,7 @@ class _Told:
 
     def show(self, limit: int, apply_it: bool) -> None:
         if not self.found.tables:
-            click.echo("There are no rows of games that did not take place.")
+            click.echo(f"There are no rows of {self.chosen.gapless.pipeline.words.units} that did not take place.")
         else:
             show(Console(), self.sheet(limit))
         self._left_alone()

@@ -17,7 +17,7 @@ def run(markdown: bool, force: bool, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     engine = chosen.gapless.engine(Policy(force=force, lift_storm=lift_storm))
     look = engine.scan(chosen.scope)
-    refuse_an_empty_warehouse(look)
+    refuse_an_empty_warehouse(chosen.gapless.pipeline, look)
     same = chosen.words + words(**{"--force": force, "--lift-storm": lift_storm})
     price = engine.price(look.plan)
     if chosen.as_json:

@@ -42,7 +42,7 @@ def _figures(pipeline: Pipeline, gap: Gap) -> str:
             return "; ".join(faults) or "built before something that it reads was rebuilt"
         case Shows.SURPLUS:
             count = f"{seen.extra} keys" if seen.expected else f"{seen.rows} rows"
-            return f"{count} for games that did not take place that day"
+            return f"{count} for {pipeline.words.units} that did not take place that day"
         case Shows.THIN:
             return f"complete with {seen.covered} of {seen.expected} keys, below the warning threshold"
         case Shows.WORDS:

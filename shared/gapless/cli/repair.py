@@ -46,7 +46,9 @@ def run(
     named = gapless.pipeline.select(processors)
     sources = sorted(name for name in named if gapless.pipeline.processors[name].run == "none")
     if sources:
-        raise BadInput(f"{sources[0]} is a source: it is loaded, not repaired, with: gapless load PATH")
+        from_outside = "it is filled from outside, not repaired"
+        how = gapless.pipeline.words.load("it is loaded, not repaired, with: ", otherwise=from_outside)
+        raise BadInput(f"{sources[0]} is a source: {how}")
     place = words(**{"--project": project, "--home": home, "--now": now})
     chosen = "".join(f" --date {day}" for day in days) + words(**{"--processors": ",".join(processors)})
     told = _Told(gapless.pipeline, place, chosen, as_json)
@@ -222,7 +224,7 @@ class _Told:
         if phantoms:
             first_day, last_day = case.dates[0], case.dates[-1]
             told.append(
-                f"{len(phantoms)} of its tables hold rows of games that did not take place: "
+                f"{len(phantoms)} of its tables hold rows of {self.pipeline.words.units} that did not take place: "
                 f"gapless clean-phantoms --start-date {first_day} --end-date {last_day}{self.place}"
             )
         return told

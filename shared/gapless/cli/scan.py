@@ -16,7 +16,7 @@ from gapless.model import Policy
 def run(limit: int, lift_storm: bool, **options: Any) -> None:
     chosen = choose(**options)
     look = chosen.gapless.engine(Policy(lift_storm=lift_storm)).scan(chosen.scope)
-    refuse_an_empty_warehouse(look)
+    refuse_an_empty_warehouse(chosen.gapless.pipeline, look)
     if chosen.as_json:
         print_json(look_as_json(chosen.gapless.pipeline, look, chosen.place))
     else:

@@ -116,7 +116,7 @@ def _dates(pipeline: Pipeline, report: ValidationReport) -> PrintedTable:
     lines = by_date(Classifier(pipeline, report.look), report.processors, report.first, report.last)
     short = {name: pipeline.processors[name].alias or name for name in report.processors}
     rows = [(*line[:6], ", ".join(short[name] for name in line.processors)) for line in lines]
-    columns = ("date", "scheduled", "played", "status", "data", "issue", "processors")
+    columns = ("date", "scheduled", pipeline.words.done, "status", "data", "issue", "processors")
     marks = tuple("" if line.data in ("ok", "none") else "yellow" if line.data == "stale" else "red" for line in lines)
     return PrintedTable("dates", "By date", columns, rows, (), marks)
 

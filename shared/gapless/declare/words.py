@@ -21,9 +21,10 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 # Reports have these as names of columns and of values in JSON, and a word stands beside them.
 IN_REPORTS = frozenset(
     {
-        "at", "data", "date", "dates", "days", "first", "gaps", "health", "issue", "issues", "last", "notes", "phase",
-        "phases", "processor", "processors", "scheduled", "status", "table", "tables", "targets", "unfinished",
-        "verdict", "verdicts",
+        "at", "bytes_processed", "complete", "data", "date", "dates", "days", "end_date", "first", "freshness", "gaps",
+        "health", "home", "issue", "issues", "json", "last", "markdown", "notes", "now", "phase", "phases", "processor",
+        "processors", "project", "recent", "runs", "scheduled", "start_date", "status", "table", "tables", "targets",
+        "unfinished", "verdict", "verdicts",
     }
 )  # fmt: skip
 # Every message has these, or may have them, beside its dates.
@@ -51,16 +52,19 @@ class Words:
         """So many units: "1 unit", "12 units"."""
         return f"{number:,} {self.unit if number == 1 else self.units}"
 
-    def load_first(self, place: str = "") -> str:
-        """What to do where the sources lack everything."""
-        return f"load raw data with: gapless load PATH{place}" if self.loads else "fill the sources first"
+    @property
+    def a_period(self) -> str:
+        """A period with its article."""
+        return f"{'an' if self.period[0] in 'aeiou' else 'a'} {self.period}"
 
-    def load_dates(self, first: datetime.date, last: datetime.date, place: str = "") -> str:
-        """What to do where a source lacks dates."""
-        which = f"{first}" if first == last else f"{first} to {last}"
-        if self.loads:
-            return f"load the file that holds {which}: gapless load FILE{place}"
-        return f"fill {which} by the means by which this source is filled"
+    def load(self, before: str, place: str = "", *, otherwise: str = "") -> str:
+        """The end of a sentence about sources: the command that loads them, or what to do where it knows no files."""
+        return f"{before}gapless load PATH{place}" if self.loads else otherwise
+
+    @property
+    def load_first(self) -> str:
+        """What to do where the tables hold nothing at all."""
+        return self.load("load raw data with: ", otherwise="fill the sources first")
 
 
 def _word(value: Any) -> Any:

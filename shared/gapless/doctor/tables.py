@@ -139,7 +139,8 @@ def _empty(declared: Declared, seen: Mapping[str, Table]) -> Iterator[Difference
     # a table about the days to come is empty all summer
     lasting = [p for p in declared.pipeline.processors.values() if p.applies_to != "upcoming" and p.table in seen]
     empty = [p for p in lasting if seen[p.table].rows == 0]
-    load = f"gapless load FILES{declared.place}"
+    loads = declared.pipeline.words.loads
+    load = f"gapless load FILES{declared.place}" if loads else "fill the sources, by whatever fills them"
     if empty and len(empty) == len(lasting):
         yield Difference(
             "tables", f"all {len(empty)} tables of processors are there and empty: nothing was loaded yet", "note", load

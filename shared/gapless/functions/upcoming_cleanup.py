@@ -1,4 +1,4 @@
-"""Removes rows about games more than 7 days ago from the tables about the days to come; daily, after a backup.
+"""Removes rows about dates more than 7 days ago from the tables about the days to come; daily, after a backup.
 
 `{}` cleans; `{"dry_run": true}` only looks; `{"all_history": true}` lifts the limit on the share of a table.
 """

@@ -111,7 +111,12 @@ def rerun(pipeline: Pipeline, targets: Collection[Target], *, force: bool) -> Re
 
 
 def _brought(pipeline: Pipeline, target: Target, verdict: Verdict) -> Remedy:
-    """What a source lacks is brought from where it is made; which sources a file can hold is to be said here."""
+    """What a source lacks is brought from where it is made: from files where `gapless load` knows those."""
+    if not pipeline.words.loads:
+        by_hand = "fill {dates} by the means by which this source is filled"
+        if verdict.meaning.asks is Asks.CLEAN_UP:
+            by_hand = "look at the rows of {dates}; who fills this source has to put them right"
+        return made(pipeline, Repair.LOOK, target, by_hand)
     instruction = "load the file that holds {dates}"
     if verdict.meaning.asks is Asks.CLEAN_UP:
         instruction = "look at the rows of {dates}; load the file that is right about it"

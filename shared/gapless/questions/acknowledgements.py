@@ -245,7 +245,7 @@ def checked(
     if not reason:
         raise BadInput("reason is empty; say why the gap cannot be filled")
     if not owner:
-        raise BadInput("owner is empty; name a person or a team")
+        raise BadInput("owner is empty; name a person or a group")
     for field, text in (("reason", reason), ("owner", owner)):
         if len(text) > LONGEST:
             raise BadInput(f"{field} has {len(text):,} characters, {LONGEST:,} at most")

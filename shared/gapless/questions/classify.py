@@ -1,8 +1,8 @@
 """Classify: which kind of trouble a target is in, in the words of operators. Pure; reads a look.
 
 A verdict says what is to be done about a target, a category says how it came about. Four are those of the guide that
-was written after December 2021: rows built on missing input (`cascading`), rows for games that were postponed
-(`stale_scheduled`), the first days of a season (`bootstrap`), dates that nothing ever filled (`true_gap`). Rows that
+was written after December 2021: rows built on missing input (`cascading`), rows for what was postponed
+(`stale_scheduled`), the first days of a period (`bootstrap`), dates that nothing ever filled (`true_gap`). Rows that
 somebody changed or repeated are `damaged`. What is expected to be absent has categories of its own, and is no fault.
 """
 
@@ -48,7 +48,7 @@ class Classifier:
         self.look = look
         self.today = civil_today(pipeline, look.at)
         self._roots: dict[Target, Target] = {}
-        self._early: dict[str, int] = {}  # first days of a season in which a processor, or what it reads, has nothing
+        self._early: dict[str, int] = {}  # first days of a period in which a processor, or what it reads, has nothing
         for p in pipeline.processors.values():
             self._early[p.name] = max((p.bootstrap_days, *(self._early[name] for name in p.upstream)))
 
@@ -97,7 +97,7 @@ class Classifier:
         return target.day > self.today - timedelta(days=p.lag_days)
 
     def _beginning(self, target: Target) -> Category | None:
-        """Why nothing is there and nothing is missed: the season's first days, or a rule that expects nothing."""
+        """Why nothing is there and nothing is missed: the period's first days, or a rule that expects nothing."""
         day = self.day(target.day)
         since = (target.day - day.opening).days if day and day.opening else 0
         early = self._early[target.processor]
@@ -105,7 +105,7 @@ class Classifier:
             return Category.BOOTSTRAP
         if since < early + LATE_START_DAYS:
             return Category.LATE_START
-        # Later in a season a date with games on which nothing is expected follows from something upstream.
+        # Later in a period a date with units of work on which nothing is expected follows from something upstream.
         return Category.CASCADING if day and day.final else None
 
     def root(self, target: Target) -> Target:
@@ -161,15 +161,15 @@ class DayLine(NamedTuple):
 
     day: date
     scheduled: int
-    played: int
-    status: str  # ok, postponed, partial, open
+    final: int
+    status: str  # ok, postponed, partial, open, or that there are no units of work
     data: str  # ok, stale, missing, partial, wrong, none
     issue: str
     processors: tuple[str, ...] = ()  # the ones that the issue is about
 
 
 def by_date(classifier: Classifier, names: Sequence[str], first: date, last: date) -> list[DayLine]:
-    """Every date with games, or with rows where there were none, and the worst that is the matter with processors."""
+    """Every date with units of work, or with rows where there were none, and the worst that is the matter there."""
     lines = []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
@@ -185,30 +185,30 @@ def by_date(classifier: Classifier, names: Sequence[str], first: date, last: dat
 
 def _line(classifier: Classifier, day: date, targets: Sequence[Target]) -> DayLine:
     known = classifier.day(day)
-    scheduled, played = (known.scheduled, known.final) if known else (0, 0)
-    status = _status(known, is_open=day >= classifier.today and played < scheduled)
+    scheduled, final = (known.scheduled, known.final) if known else (0, 0)
+    status = _status(classifier.pipeline, known, is_open=day >= classifier.today and final < scheduled)
     categories = {target: classifier.category(target) for target in targets}
     worst = next((category for category in Category if category in categories.values()), None)
     if worst is None:
         data = "ok" if any(classifier.seen(target).rows for target in targets) else "none"
-        return DayLine(day, scheduled, played, status, data, "none")
+        return DayLine(day, scheduled, final, status, data, "none")
     concerned = [target for target, category in categories.items() if category is worst]
-    data, issue = _matter(worst, [classifier.seen(target) for target in concerned])
-    return DayLine(day, scheduled, played, status, data, issue, tuple(target.processor for target in concerned))
+    data, issue = _matter(classifier.pipeline, worst, [classifier.seen(target) for target in concerned])
+    return DayLine(day, scheduled, final, status, data, issue, tuple(target.processor for target in concerned))
 
 
-def _status(known: Day | None, *, is_open: bool) -> str:
+def _status(pipeline: Pipeline, known: Day | None, *, is_open: bool) -> str:
     """How the units of work of a date went."""
     if is_open:
         return "open"
     if known is None:
-        return "no game"
+        return f"no {pipeline.words.unit}" if pipeline.calendar else "no calendar"
     if not known.final:
         return "postponed"
     return "ok" if known.final == known.scheduled else "partial"
 
 
-def _matter(worst: Category, concerned: Sequence[Seen]) -> tuple[str, str]:
+def _matter(pipeline: Pipeline, worst: Category, concerned: Sequence[Seen]) -> tuple[str, str]:
     """The state of a date's data and the issue with it, from what was seen of the targets that it concerns."""
     if worst is Category.TRUE_GAP and all(seen.covered for seen in concerned):
         least = min(seen.coverage_pct for seen in concerned)
@@ -217,5 +217,5 @@ def _matter(worst: Category, concerned: Sequence[Seen]) -> tuple[str, str]:
         Category.TRUE_GAP: ("missing", "true gap"),
         Category.CASCADING: ("wrong", "cascading"),
         Category.DAMAGED: ("wrong", "damaged"),
-        Category.STALE_SCHEDULED: ("stale", "data for no game"),
+        Category.STALE_SCHEDULED: ("stale", f"data for no {pipeline.words.unit}"),
     }.get(worst, ("none", str(worst).replace("_", " ")))

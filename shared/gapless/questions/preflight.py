@@ -1,6 +1,6 @@
 """Preflight: whether a range of dates is ready to be backfilled, from one query and the look that the plan rests on.
 
-The incident behind it: a table about the days to come still held rows of a past date, for 1 of 187 players, and a run
+The incident behind it: a table about the days to come still held rows of a past date, for 1 of 187 keys, and a run
 read them. Historical dates do not read such tables here, so what preflight finds does no harm by itself; it is stale
 all the same, and somebody else may read it. Pure; the caller runs the `statement`.
 """
@@ -109,7 +109,7 @@ class CountedRow(NamedTuple):
 def statement(pipeline: Pipeline, pairs: Sequence[Sources]) -> str:
     """The counts of every pair and date in one SELECT, as `CountedRow`.
 
-    By key intersection, as everywhere: 187 rows of the wrong players cover nothing. Reads @first, @last, @today.
+    By key intersection, as everywhere: 187 rows of the wrong keys cover nothing. Reads @first, @last, @today.
     """
     parts = [
         _STATEMENT.fill(
@@ -163,7 +163,7 @@ def _checked(pipeline: Pipeline, look: Look, pair: Sources | None, counted: Coun
         return Checked(day, Readiness.OFF_DAY, *facts, "off day")
     verdicts = _verdicts(look.judgement.verdicts, look, day)
     if Verdict.BOOTSTRAP in verdicts:
-        return Checked(day, Readiness.BOOTSTRAP, *facts, "first days of a season")
+        return Checked(day, Readiness.BOOTSTRAP, *facts, f"first days of {pipeline.words.a_period}")
     return Checked(day, Readiness.GOOD, *facts)
 
 

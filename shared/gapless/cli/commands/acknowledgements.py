@@ -25,7 +25,7 @@ _range = together(
 @command("add", does="gapless.cli.ack.add")
 @_range
 @click.option("--reason", required=True, help="Why the gap cannot be filled.")
-@click.option("--owner", required=True, help="Who decided it: a person or a team.")
+@click.option("--owner", required=True, help="Who decided it: a person or a group.")
 @click.option("--expires", type=Day(), help="The last date on which it holds. Default: it does not expire.")
 @as_json
 @where

@@ -15,7 +15,7 @@ from gapless.cli.options import command, home
 @click.option("--keep", is_flag=True, help="Keep the warehouse running afterwards, to look around.")
 @home("Folder for the demo's warehouse, made anew.")
 def demo() -> None:
-    """Load a season, break it as the documented incidents did, find the damage, repair it, and check the result.
+    """Load generated data, break it as the documented incidents did, find the damage, repair it, and check the result.
 
     Works in a warehouse of its own, which is made anew each time. Exit code 0 only if everything that should be
     complete is complete and what was repaired is, byte for byte, what was there before.

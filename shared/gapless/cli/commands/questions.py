@@ -64,7 +64,7 @@ def explain() -> None:
     default=(),
     help="Only these of coverage, quality, cascade, consistency, history. Default: all of them.",
 )
-@click.option("--by-date", "dated", is_flag=True, help="One line per date too: games, data, and what is the matter.")
+@click.option("--by-date", "dated", is_flag=True, help="One line per date too: units, data, and what is the matter.")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option(
     "--limit", type=click.IntRange(1), default=25, show_default=True, help="How many places to show on a terminal."

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
-from gapless.cli.options import Day, command, dated, formats, where
+from gapless.cli.options import Command, Day, command, dated, formats, where
 
 
-@command("season", does="gapless.cli.reports.season.run")
-@click.option("--season", "label", metavar="2021-22", help="One season, as it is labelled, or the year it opened in.")
-@dated
-@formats
-@where
-def season() -> None:
-    """Every season: dates, games, coverage of each layer, how every processor fared, and what is known about it."""
+def of_periods(word: str) -> Command:
+    """The report about periods, under a word for them."""
+
+    @command(word, does="gapless.cli.reports.periods.run")
+    @click.option(
+        f"--{word}", "label", metavar="2021-22", help=f"One {word}, as it is labelled, or the year it opened in."
+    )
+    @dated
+    @formats
+    @where
+    def report_of_periods() -> None: ...
+
+    told = "dates, units of work, coverage of each layer, how every processor fared, and what is known about it"
+    report_of_periods.help = f"Every {word}: {told}."
+    return report_of_periods
 
 
 @command("recent", does="gapless.cli.reports.recent.run")
@@ -22,7 +32,7 @@ def season() -> None:
 @formats
 @where
 def recent() -> None:
-    """The latest dates, one by one: games, coverage of each layer and table, and how far each has come."""
+    """The latest dates, one by one: units of work, coverage of each layer and table, and how far each has come."""
 
 
 @command("freshness", does="gapless.cli.reports.freshness.run")
@@ -45,6 +55,19 @@ def runs() -> None:
     """
 
 
-@click.group("report", commands=[season, recent, freshness, runs])
+class _Reports(click.Group):
+    """A report about periods goes by the pipeline's own word for them too.
+
+    The pipeline is asked for its word only where a name is none of those that are declared here.
+    """
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name == importlib.import_module("gapless.cli.reports.word").of_a_period():
+            return of_periods(cmd_name)
+        return found
+
+
+@click.group("report", cls=_Reports, commands=[of_periods("period"), recent, freshness, runs])
 def report() -> None:
-    """Say how things stand: a season, the latest days, how far every table has come, runs against tables."""
+    """Say how things stand: each period, the latest days, how far every table has come, runs against tables."""

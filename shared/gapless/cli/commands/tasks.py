@@ -102,7 +102,7 @@ def cleanup() -> None:
 @click.option("--markdown", is_flag=True, help="Print what is proposed as Markdown, for a review.")
 @scoped
 def clean_phantoms() -> None:
-    """Propose, and with --apply remove, rows of games that did not take place. A dry run, unless --apply is given.
+    """Propose, and with --apply remove, rows of what did not take place. A dry run, unless --apply is given.
 
     Every table is backed up first; bring a backup back with: gapless restore. Records such as predictions go only where
     they are named with --processors, and only of dates on which nothing took place at all.

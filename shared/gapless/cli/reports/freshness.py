@@ -21,19 +21,20 @@ def run(as_json: bool, markdown: bool, project: str | None, home: Path | None, n
     place = words(**{"--project": project, "--home": home, "--now": now})
     late = [each for each in found if each.standing is TableStanding.BEHIND]
     advice = {}
-    if any(gapless.pipeline.processors[each.processor].run == "none" for each in late):
+    sources_lack = any(gapless.pipeline.processors[each.processor].run == "none" for each in late)
+    if sources_lack and gapless.pipeline.words.loads:
         advice["Load what is missing with"] = f"gapless load PATH{place}"
     own = [each for each in late if gapless.pipeline.processors[each.processor].run != "none"]
     if own:
         first = min((each.complete + timedelta(days=1) for each in own if each.complete), default=None)
         last = max(each.expected for each in own if each.expected)
         advice["Repair with"] = f"gapless apply{words(**{'--start-date': first, '--end-date': last})}{place}"
-    sheet = _freshness_sheet(found, namer(gapless.pipeline, form))
+    sheet = _freshness_sheet(gapless.pipeline.words.period, found, namer(gapless.pipeline, form))
     print_report(form, [sheet], advice, ("table", "written (UTC)"), **facts_of(look))
     sys.exit(1 if late else 0)
 
 
-def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) -> PrintedTable:
+def _freshness_sheet(period: str, found: Sequence[Freshness], named: Callable[[str], str]) -> PrintedTable:
     marks = {TableStanding.BEHIND: "red", TableStanding.NORMAL_LAG: "yellow", TableStanding.NO_RULE: "bright_black"}
     return PrintedTable(
         "freshness",
@@ -65,7 +66,7 @@ def _freshness_sheet(found: Sequence[Freshness], named: Callable[[str], str]) ->
         ],
         (
             "latest: any row; complete to: enough of what is expected; behind, normal: days",
-            "older gaps do not show here: gapless report season",
+            f"older gaps do not show here: gapless report {period}",
         ),
         tuple(marks.get(each.standing, "") for each in found),
     )

@@ -78,7 +78,7 @@ def namer(pipeline: Pipeline, form: str) -> Callable[[str], str]:
 def look_at(gapless: Gapless, scope: Scope) -> Look:
     """One look, whatever is lost; raises `NothingLoaded` where the tables hold nothing at all."""
     look = gapless.engine(Policy(lift_storm=True)).scan(scope)
-    refuse_an_empty_warehouse(look)
+    refuse_an_empty_warehouse(gapless.pipeline, look)
     nothing_known(gapless, look)
     return look
 

@@ -12,8 +12,9 @@ from gapless.cli.chosen import open_gapless, scope_of, words
 from gapless.cli.reports.printing import coverage_as_json, facts_of, form_of, look_at, namer, print_report
 from gapless.cli.sheets import PrintedTable
 from gapless.declare.pipeline import Pipeline
+from gapless.declare.words import Words
 from gapless.model import IS_A_GAP, Scope, Verdict
-from gapless.questions.reports.recent import RecentDay, last_played, recent
+from gapless.questions.reports.recent import RecentDay, last_eventful, recent
 
 
 def run(
@@ -36,12 +37,12 @@ def run(
     dates = words(**{"--start-date": first, "--end-date": last}) + place
     gaps = sum(day.gaps for day in found)
     advice = {"Look at the gaps with": f"gapless scan{dates}", "Repair with": f"gapless apply{dates}"} if gaps else {}
-    played = last_played(look)
-    if not any(day.scheduled for day in found) and pipeline.calendar and played:
-        earlier = words(**{"--days": days if days != 7 else 0, "--end-date": played}) + place
-        advice["No games in these days; the latest are in"] = f"gapless report recent{earlier}"
+    latest = last_eventful(look)
+    if not any(day.scheduled for day in found) and pipeline.calendar and latest:
+        earlier = words(**{"--days": days if days != 7 else 0, "--end-date": latest}) + place
+        advice[f"No {pipeline.words.units} in these days; the latest are in"] = f"gapless report recent{earlier}"
     sheets = [_recent_sheet(pipeline, found), _tables_sheet(found, namer(pipeline, form))]
-    print_report(form, sheets, advice, **facts_of(look), days=[_day_as_json(day) for day in found])
+    print_report(form, sheets, advice, **facts_of(look), days=[_day_as_json(pipeline.words, day) for day in found])
     sys.exit(1 if gaps else 0)
 
 
@@ -53,7 +54,7 @@ def _recent_sheet(pipeline: Pipeline, found: Sequence[RecentDay]) -> PrintedTabl
     with_units = pipeline.calendar is not None
     columns = ["date"]
     if with_units:
-        columns += ["games", "played"]
+        columns += [pipeline.words.units, pipeline.words.done]
     columns += [f"P{phase} %" for phase in phases]
     columns.append("status")
     rows: list[tuple[Any, ...]] = []
@@ -118,11 +119,11 @@ def _keys(day: RecentDay, name: str) -> str | None:
     return f"{number} {verdict.meaning.sign}" if verdict in _SIGNED else number
 
 
-def _day_as_json(day: RecentDay) -> dict[str, Any]:
+def _day_as_json(called: Words, day: RecentDay) -> dict[str, Any]:
     return {
         "date": day.day.isoformat(),
-        "games": day.scheduled,
-        "played": day.final,
+        called.units: day.scheduled,
+        called.done: day.final,
         "status": day.status,
         "gaps": day.gaps,
         "phases": {str(phase): coverage_as_json(layer) for phase, layer in day.layers.items()},

@@ -169,13 +169,13 @@ def _losses_sheet(
 def _faults_sheet(
     pipeline: Pipeline, faults: Sequence[Refuted], most: int | None, named: Callable[[str], str]
 ) -> PrintedTable:
-    with_units = pipeline.calendar is not None
+    units, with_units = pipeline.words.units, pipeline.calendar is not None
     rows = [
         (
             fault.target.day,
             named(fault.target.processor),
             says((fault.told,)),
-            f"{fault.seen.rows:,} rows" + (f", {fault.units:,} games" if with_units and fault.units else ""),
+            f"{fault.seen.rows:,} rows" + (f", {fault.units:,} {units}" if with_units and fault.units else ""),
             "written since" if fault.written_after else "tracking fault",
             fault.told.ended_at,
             fault.written_at,

@@ -59,11 +59,11 @@ def _targets(look: Look, names: Iterable[str], place: Sequence[int]) -> dict[str
     return found
 
 
-def last_played(look: Look) -> date | None:
+def last_eventful(look: Look) -> date | None:
     """The last date in the look, in scope or before it, with units of work that are over."""
     calendar = look.observation.calendar
-    played = (i for i in range(len(calendar) - 1, -1, -1) if (day := calendar[i]) and day.final)
-    place = next(played, None)
+    eventful = (i for i in range(len(calendar) - 1, -1, -1) if (day := calendar[i]) and day.final)
+    place = next(eventful, None)
     return None if place is None else look.judgement.first + timedelta(days=place)
 
 

@@ -3,7 +3,7 @@
 A required column has no NULLs, and a declared range holds. And a number is not 0 in every row of a date, where that
 would be a wonder: on the worst other date a share z of the values is 0, so n values drawn on such a date are all 0 with
 a probability of z to the power of n. Below `WONDER` it is a fault. The worst date and not the average, because such
-values come in clusters: a whole team rests on the same days. The first date after a week without rows is not judged:
+values come in clusters: what belongs together rests together. The first date after a week without rows is not judged:
 what counts the last seven days is rightly 0 for everybody there.
 """
 

@@ -96,10 +96,11 @@ class Tables:
         )  # fmt: skip
 
     def _absence(self, target: Target, seen: Seen, category: Category) -> Fault:
+        called = self.pipeline.words
         text = {
-            Category.BOOTSTRAP: "the season's first days: too little has been played to compute it",
+            Category.BOOTSTRAP: f"the {called.period}'s first days: too little has taken place to compute it",
             Category.LATE_START: "its own rule expects nothing yet: it needs more history than others",
-            Category.NOT_DUE: "its games are not over",
+            Category.NOT_DUE: f"its {called.units} are not over",
             Category.ACKNOWLEDGED: "a person has declared it unrecoverable",
         }.get(category, _joined("nothing is expected", self._units(target.day)))
         severity = Severity.EXPECTED if category in EXPECTED else Severity.WARNING
@@ -114,10 +115,10 @@ class Tables:
             return ""
         known = self.classifier.day(day)
         if known is None:
-            return "no game was scheduled that day"
+            return f"no {self.pipeline.words.unit} was scheduled that day"
         if not known.scheduled:
-            return "every game of that day was postponed"
-        return f"{known.final:,} game{'' if known.final == 1 else 's'} took place that day"
+            return f"every {self.pipeline.words.unit} of that day was postponed"
+        return f"{self.pipeline.words.count(known.final)} took place that day"
 
     # -- what is wrong with the rows ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Clean-up of the tables about the days to come: what a game's evening has overtaken is removed a week later.
+"""Clean-up of the tables about the days to come: what their day has overtaken is removed a week later.
 
 A row of such a table is a forecast. Once its date is past nothing reads it and no verdict rests on it
 (`applies_to: upcoming`), but whoever counts rows by hand still finds it. So each table is measured, a pure decision

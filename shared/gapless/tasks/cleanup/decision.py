@@ -96,7 +96,7 @@ def _refusal(
     table, rows, whole = processor.table, sum(old.values()), counts.report.rows
     if rules.keep_days < 1:
         return (
-            f"{table}: with {rules.keep_days} days kept, games that are played today or are not over yet would go; "
+            f"{table}: with {rules.keep_days} days kept, {pipeline.words.units} that are not over yet would go; "
             "keep 1 day at least"
         )
     reader = reader_of_the_past(pipeline, processor, rules.keep_days)

@@ -1,4 +1,4 @@
-"""Phantoms: rows for keys that nobody expects, such as a postponed game's, proposed to a person and removed when told.
+"""Phantoms: rows for keys that nobody expects, such as what was postponed, proposed to a person and removed when told.
 
 A look says which targets hold such rows. For each table the rows themselves are counted by key against the keys that
 are expected at that moment; unless that is what the look saw, the table is left alone. The rest is the machinery of the
@@ -6,7 +6,7 @@ clean-up: the dates are claimed, the rows are copied and counted, exactly these 
 every attempt is logged, and `gapless restore` brings them back.
 
 What may be expected only when something else has been repaired is no phantom (the judge says `blocked`), so a hole
-upstream cannot make good rows look superfluous. That both the schedule and the box scores of many dates are gone can:
+upstream cannot make good rows look superfluous. That several sources of many dates are gone can:
 hence the limit on the share of a table.
 """
 
@@ -65,7 +65,7 @@ class Phantom(NamedTuple):
     keys: int
     stay: int  # rows of the date that are expected
     example: str = ""  # one of the keys
-    took_place: int = 0  # by the calendar: games
+    took_place: int = 0  # units of work, by the calendar
 
 
 @dataclass
@@ -105,7 +105,7 @@ def proposals(pipeline: Pipeline, look: Look, named: Collection[str] = ()) -> Pr
 
 def _reason_to_leave(processor: Processor, day: date, today: date, named: Collection[str]) -> str:
     if processor.run == "none":
-        return "a source; load the file that is right about that date"
+        return "a source; who fills it has to put that date right"
     if processor.run != "sql":
         return "another service fills it, and has to remove them"
     if day >= today:
@@ -168,7 +168,7 @@ def refusal(proposal: Proposal, counts: RowCounts, leases: Sequence[Lease], *, l
     if not lift_share and rows >= SHARE_LEAST and 100 * rows > MOST_SHARE_PCT * whole:
         return (
             f"{table}: {rows:,} of {whole:,} rows ({100 * rows / whole:.1f} %) are expected by nobody, "
-            f"{MOST_SHARE_PCT:g} % at most go unasked; a schedule or box scores that were lost look like this. "
+            f"{MOST_SHARE_PCT:g} % at most go unasked; a source that was lost looks like this. "
             "If it is right nevertheless, lift the limit with --lift-share"
         )
     return ""
@@ -230,12 +230,12 @@ class PhantomCleaner(Cleaner):
             count(self.pipeline, proposal.processor), {**limits, "days": sorted(proposal.seen)}, purpose="count"
         )
 
-        def games(day: date) -> int:
+        def units(day: date) -> int:
             told = look.observation.day(day)
             return told.scheduled if told else 0
 
         return [
-            Phantom(row.day, row.extra, row.extra_keys, row.n - row.extra, row.example or "", games(row.day))
+            Phantom(row.day, row.extra, row.extra_keys, row.n - row.extra, row.example or "", units(row.day))
             for row in decoded(_CountedRow, answer)
             if row.extra
         ]

@@ -1,6 +1,6 @@
 """The daily gap detector: everything is looked at, what can be healed is started, the rest is told to people.
 
-What is expected to be absent is no gap, so it is no alert: the judge knows seasons, off days and acknowledgements.
+What is expected to be absent is no gap, so it is no alert: the judge knows first days, off days and acknowledgements.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def detect(
     try:
         look = engine.scan(scope)
         if look.observation.is_empty:
-            raise NothingLoaded
+            raise NothingLoaded(engine.pipeline.words.load_first)
     except (Storm, CannotObserve) as error:
         if not dry_run:
             _tell_what_stopped_it(error, teller)
@@ -94,7 +94,7 @@ def _tell_what_stopped_it(error: GaplessError, teller: Teller) -> None:
 def findings(pipeline: Pipeline, look: Look, policy: Policy, failure: GaplessError | None = None) -> list[Alert]:
     """Everything in a look that wants a person, one alert per kind and processor. Pure."""
     found = []
-    # One lost day can block half a season behind it: what only waits is no gap of its own.
+    # One lost day can block half a year behind it: what only waits is no gap of its own.
     gaps = [gap for gap in look.judgement.gaps if gap.verdict.meaning.asks not in (Asks.WAITING, Asks.UPSTREAM)]
     if len(gaps) > policy.page_above:
         found.append(_flood(look, gaps, policy))

@@ -1,4 +1,4 @@
-"""The seasons of a look: dates, units of work, coverage per layer, and how every processor fared."""
+"""The periods of a look: dates, units of work, coverage per layer, and how every processor fared."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from gapless.judge.verdicts import civil_today
 from gapless.model import Verdict
 from gapless.questions.reports.coverage import Coverage, coverage, judged, phases_of, places, typical_keys
 
-_AT_LEAST = timedelta(days=150)  # a season that has only begun is labelled as if it lasted so long
-
 
 @dataclass(frozen=True)
-class Season:
-    """One season, as far as it is in scope."""
+class Period:
+    """One period, as far as it is in scope."""
 
     label: str  # 2021-22, or 2024 where it begins and ends in one year
     first: date
@@ -31,22 +29,22 @@ class Season:
     filled: Mapping[str, int]  # of these dates, the ones with rows, for sources of which nothing is expected
 
 
-def label_of(opening: date, last: date) -> str:
-    """What people call a season that opened on one date and of which the other is the last known."""
-    end = max(last, opening + _AT_LEAST).year
+def label_of(opening: date, last: date, lasts_days: int) -> str:
+    """What people call a period that opened on one date and of which the other is the last known."""
+    end = max(last, opening + timedelta(days=lasts_days)).year
     return str(opening.year) if end == opening.year else f"{opening.year}-{end % 100:02d}"
 
 
-def seasons(pipeline: Pipeline, look: Look) -> list[Season]:
-    """The seasons in scope, oldest first. Days before the first opening are a group if they hold anything."""
+def periods(pipeline: Pipeline, look: Look) -> list[Period]:
+    """The periods in scope, oldest first. Days before the first opening are a group if they hold anything."""
     typical = typical_keys(look)
-    found = (_season(pipeline, look, group, typical) for group in _groups(look))
-    return [season for season in found if season]
+    found = (_period(pipeline, look, group, typical) for group in _groups(look))
+    return [period for period in found if period]
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The days in scope that belong to one season, as places in the look's columns."""
+    """The days in scope that belong to one period, as places in the look's columns."""
 
     opening: date | None  # None for days before the first opening
     end: date | None  # the last day that the calendar knows of it
@@ -66,7 +64,7 @@ def _groups(look: Look) -> list[_Group]:
 
 
 def _openings(look: Look) -> Iterator[tuple[int, date | None, bool]]:
-    """Every place with the opening of its season, and whether the calendar itself says that."""
+    """Every place with the opening of its period, and whether the calendar itself says that."""
     calendar, first = look.observation.calendar, look.judgement.first
     coming = next((day.opening for day in calendar if day and day.opening), None)
     opening: date | None = None
@@ -75,7 +73,7 @@ def _openings(look: Look) -> Iterator[tuple[int, date | None, bool]]:
         if day and day.opening:
             opening = day.opening
         elif opening is None and coming and first + timedelta(days=place) >= coming:
-            opening = coming  # the look begins within a season, on an off day
+            opening = coming  # the look begins within a period, on an off day
         yield place, opening, known
 
 
@@ -88,31 +86,31 @@ class _Entry:
     final: int
 
 
-def _season(pipeline: Pipeline, look: Look, group: _Group, typical: Mapping[str, int]) -> Season | None:
+def _period(pipeline: Pipeline, look: Look, group: _Group, typical: Mapping[str, int]) -> Period | None:
     phases = phases_of(pipeline, look)
     names = [name for members in phases.values() for name in members]
     health = {name: _health(look, name, group.days) for name in names}
     entries = _entries(look, group.days)
     if entries:
         eventful = [entry.place for entry in entries]
-        played = [entry.place for entry in entries if entry.final]
+        over = [entry.place for entry in entries if entry.final]
     else:  # no calendar, or nothing in it: what the tables hold and lack has to do
-        eventful = played = _eventful(look, names, group.days)
+        eventful = over = _eventful(look, names, group.days)
     holds_anything = bool(eventful) or any(map(_has_work, health.values()))
     if group.opening is None and not holds_anything:
         return None
     begin, end = _span(look, eventful or group.days[:1])
     sources = _without_expectation(pipeline, names)
-    return Season(
-        label=_label(group, begin, end),
+    return Period(
+        label=_label(pipeline, group, begin, end),
         first=begin,
         last=end,
-        dates=len(played),
+        dates=len(over),
         units=_units_over(entries),
         unfinished=_unfinished(entries, (civil_today(pipeline, look.at) - look.judgement.first).days),
         layers={phase: coverage(pipeline, look, members, group.days, typical) for phase, members in phases.items()},
         health=health,
-        filled={name: _filled(look, name, played) for name in sources},
+        filled={name: _filled(look, name, over) for name in sources},
     )
 
 
@@ -120,10 +118,10 @@ def _without_expectation(pipeline: Pipeline, names: Sequence[str]) -> list[str]:
     return [name for name in names if not pipeline.processors[name].expect]
 
 
-def _label(group: _Group, begin: date, end: date) -> str:
+def _label(pipeline: Pipeline, group: _Group, begin: date, end: date) -> str:
     if group.opening is None:
         return f"{begin} to {end}"
-    return label_of(group.opening, group.end or group.opening)
+    return label_of(group.opening, group.end or group.opening, pipeline.period_days)
 
 
 def _units_over(entries: Sequence[_Entry]) -> int | None:
