@@ -76,11 +76,13 @@ def logs(home: Path, lines: int) -> None:
 
 def _told(whole: Stack, addresses: Addresses) -> str:
     home = _shown(whole.home)
+    place = "" if home == str(DEFAULT_HOME) else f" --home {home}"
     topic = f"http://{addresses.pubsub}/v1/projects/{addresses.project}/topics"
     dead = f"http://{addresses.pubsub}/v1/projects/{addresses.project}/subscriptions/gapless-dead-letter:pull"
     phase3 = addresses.functions.get("phase2_to_phase3", "URL")
     json_type = "-H 'Content-Type: application/json'"
-    event = base64.b64encode(b'{"game_date": "2023-01-10"}').decode()
+    message = json.dumps({whole.pipeline.messages.date: "2023-01-10"})
+    event = base64.b64encode(message.encode()).decode()
     width = max(map(len, addresses.functions)) + 2
     lines = [
         f"{'warehouse':<{width}}{addresses.warehouse}",
@@ -95,12 +97,13 @@ def _told(whole: Stack, addresses: Addresses) -> str:
         f"  curl {json_type} {phase3} -d '{{\"scan_for_gaps\": true}}'",
         f'  curl {json_type} {phase3} -d \'{{"start_date": "2023-01-10", "end_date": "2023-01-12"}}\'',
         "Say that the raw data of a date is there:",
-        f"  curl {json_type} {topic}/nba-phase2-raw-complete:publish \\",
-        f'    -d \'{{"messages": [{{"data": "{event}"}}]}}\'   # {{"game_date": "2023-01-10"}} in base64',
+        f"  curl {json_type} {topic}/{whole.first_topic}:publish \\",
+        f'    -d \'{{"messages": [{{"data": "{event}"}}]}}\'   # {message} in base64',
         "See the messages that nobody could do anything with:",
         f"  curl {json_type} {dead} -d '{{\"maxMessages\": 10}}'",
         "",
-        f"Logs: {home}/logs, in order of time with `make logs`. Stop with `make down`.",
+        f"Logs: {home}/logs, in order of time with: python -m gapless.stack logs{place}",
+        f"Stop with: python -m gapless.stack down{place}",
     ]
     return "\n".join(lines)
 

@@ -70,7 +70,7 @@ class Stack:
         self._file = self.home / "stack.json"
         self._first_port = first_port
         self._catalogue: Catalogue = load_catalogue()
-        self._pipeline: Pipeline = load_pipeline(read_settings().pipeline)
+        self.pipeline: Pipeline = load_pipeline(read_settings().pipeline)
 
     def log(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"
@@ -103,9 +103,15 @@ class Stack:
 
     def topics(self) -> tuple[str, ...]:
         """Every topic: of the pipeline's completions, and of the catalogue."""
-        announced = (self._pipeline.topic_of(p) for p in self._pipeline.processors.values())
+        announced = (self.pipeline.topic_of(p) for p in self.pipeline.processors.values())
         own = (topic for topic in announced if topic)
-        return tuple(sorted({*self._pipeline.topics.values(), *own, *self._catalogue.topics}))
+        return tuple(sorted({*self.pipeline.topics.values(), *own, *self._catalogue.topics}))
+
+    @property
+    def first_topic(self) -> str:
+        """Where it is announced that raw data is there: the topic of the first phase that has one."""
+        announced = self.pipeline.topics
+        return announced[min(announced)] if announced else "TOPIC"
 
     def subscriptions(self, function: str) -> tuple[str, ...]:
         """The topics whose messages are pushed to a function."""
